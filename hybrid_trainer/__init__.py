@@ -1,0 +1,1 @@
+"""hybrid_trainer: train, test and compare multi-task sequence models on time-ordered panels."""

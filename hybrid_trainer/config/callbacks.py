@@ -1,0 +1,59 @@
+"""The config of the callbacks: what looks on while a model is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hybrid_trainer.config.keys import check_choice, check_range, key
+
+
+@dataclass(kw_only=True)
+class EarlyStoppingConfig:
+    """Stop when the monitor no longer improves."""
+
+    enabled: bool = key(True, "stop early at all")
+    monitor: str = key("valid/loss", "a number of the epoch row, such as valid/loss or valid/signal/macro_f1")
+    mode: str = key("auto", "min | max | auto (by what the metric means)")
+    patience: int = key(5, "epochs without improvement before training stops")
+    min_delta: float = key(0.0, "a smaller change is no improvement")
+
+    def __post_init__(self) -> None:
+        check_choice("callbacks.early_stopping.mode", self.mode, ["auto", "min", "max"])
+        check_range("callbacks.early_stopping.patience", self.patience, low=1)
+        check_range("callbacks.early_stopping.min_delta", self.min_delta, low=0)
+
+
+@dataclass(kw_only=True)
+class CheckpointConfig:
+    """Keep the best epoch (which is tested and saved as the model) and the last one."""
+
+    monitor: str = key("valid/loss", "a number of the epoch row, such as valid/loss or valid/signal/macro_f1")
+    mode: str = key("auto", "min | max | auto (by what the metric means)")
+
+    def __post_init__(self) -> None:
+        check_choice("callbacks.checkpoint.mode", self.mode, ["auto", "min", "max"])
+
+
+@dataclass(kw_only=True)
+class TensorBoardConfig:
+    """Write each epoch row as TensorBoard scalars."""
+
+    enabled: bool = key(True, "write them at all")
+
+
+@dataclass(kw_only=True)
+class ProgressConfig:
+    """Show how far training is: a live bar on a terminal, a line per epoch elsewhere."""
+
+    enabled: bool = key(True, "show it at all")
+
+
+@dataclass(kw_only=True)
+class CallbacksConfig:
+    """All callbacks."""
+
+    name: str = key("default", "which callbacks section")
+    early_stopping: EarlyStoppingConfig = key(EarlyStoppingConfig(), "stop when nothing improves")
+    checkpoint: CheckpointConfig = key(CheckpointConfig(), "keep the best and the last epoch")
+    tensorboard: TensorBoardConfig = key(TensorBoardConfig(), "curves for TensorBoard")
+    progress: ProgressConfig = key(ProgressConfig(), "what the terminal shows")

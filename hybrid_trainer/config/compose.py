@@ -1,0 +1,136 @@
+"""From the command line's overrides to a `Config`: composing with Hydra, then plain dataclasses."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hybrid_trainer.config import consistency, messages
+from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
+from hybrid_trainer.config.targets import TARGETS, builder_of
+from hybrid_trainer.errors import ConfigError, did_you_mean
+
+CONFIG_MODULE = "hybrid_trainer.conf"
+
+
+@cache
+def _run_suffix() -> str:
+    """The random end of this process's run directories: two runs started in the same second have two."""
+    return secrets.token_hex(3)
+
+
+def register() -> None:
+    """Tell Hydra the dataclasses behind conf/ and the resolvers in it."""
+    OmegaConf.register_new_resolver("run_suffix", _run_suffix, replace=True)
+    store = ConfigStore.instance()
+    store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
+    for group, options in OPTIONS.items():
+        for name, schema in options.items():
+            store.store(group=f"schema/{group}", name=name, node=schema, provider="hybrid_trainer")
+
+
+def compose_config(overrides: list[str]) -> DictConfig:
+    """Compose one run's config tree, `hydra` included; whatever is wrong in it is a ConfigError."""
+    register()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            tree = compose("config", overrides=overrides, return_hydra_config=True)
+    except Exception as error:
+        raise messages.explain(error) from error
+    refuse_code(tree)
+    return tree
+
+
+def refuse_code(tree: DictConfig) -> None:
+    """Raise ConfigError where the composed `hydra` section asks for code that a config must not pick."""
+    hydra = tree.hydra
+    if hydra.callbacks:
+        raise ConfigError(f"hydra.callbacks: {', '.join(hydra.callbacks)}: a config may not name code to run")
+    for section in ("job_logging", "hydra_logging"):
+        given = OmegaConf.to_container(hydra[section])
+        if given != {"version": 1, "root": None, "disable_existing_loggers": False}:
+            raise ConfigError(f"hydra.{section}: logging is set up by the run itself; remove this section")
+
+
+def to_config(tree: DictConfig) -> Config:
+    """Turn a composed tree into plain dataclasses; an unknown key or a wrong type is a ConfigError.
+
+    Every key is compared with the dataclass fields, since a key behind `+` has passed Hydra unseen.
+    """
+    try:
+        ours = OmegaConf.masked_copy(tree, [key for key in tree if key != "hydra"])
+        plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise messages.explain(error) from error
+    assert isinstance(plain, dict)
+    for part in ("experiment", "config_file"):
+        if plain.get(part) is None:
+            plain.pop(part, None)
+    sections: dict[str, Any] = {str(name): value for name, value in plain.items()}
+    _check_keys(Config, sections, "")
+    for group, options in OPTIONS.items():
+        sections[group] = _section(group, options, sections.get(group))
+    targets = sections["data"].targets
+    sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
+    rest = {name: sections.pop(name) for name in list(sections) if name not in OPTIONS}
+    top = _build(TopLevelConfig, rest, "")
+    config = Config(seed=top.seed, paths=top.paths, **sections)
+    consistency.check(config)
+    return config
+
+
+def load_config(file: Path) -> Config:
+    """Read a run's own config.yaml back."""
+    return to_config(OmegaConf.create(OmegaConf.to_container(OmegaConf.load(file))))
+
+
+def _section(group: str, options: dict[str, type[Any]], given: Any) -> Any:
+    if not isinstance(given, dict) or not isinstance(given.get("name"), str):
+        raise ConfigError(f"{group}: choose an option: {group}={' | '.join(options)}")
+    name = given["name"]
+    if name not in options:
+        raise ConfigError(f"{group}.name: '{name}' is not known{did_you_mean(name, options)}")
+    return _build(options[name], given, group)
+
+
+def _target(name: str, entry: Any) -> Any:
+    path = f"data.targets.{name}"
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{path}: {entry!r} must be a mapping such as {{builder: signal, horizon: 5}}")
+    builder = builder_of(name, entry)
+    if builder not in TARGETS:
+        raise ConfigError(f"{path}.builder: '{builder}' is not a builder{did_you_mean(builder, TARGETS)}")
+    try:
+        return _build(TARGETS[builder], {**entry, "builder": builder}, path)
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(path) else f"{path}.{text}") from error
+
+
+def _build(schema: type[Any], given: dict[str, Any], path: str) -> Any:
+    """Make one dataclass of a plain mapping, with OmegaConf's conversions and our messages."""
+    _check_keys(schema, given, path)
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
+    except OmegaConfBaseException as error:
+        raise messages.explain(error, path) from error
+
+
+def _check_keys(schema: type[Any], given: dict[str, Any], path: str) -> None:
+    hints = get_type_hints(schema)
+    for name, value in given.items():
+        full = f"{path}.{name}" if path else str(name)
+        if name not in hints:
+            raise messages.unknown_key(full)
+        if is_dataclass(hints[name]) and isinstance(value, dict) and full not in OPTIONS:
+            _check_keys(hints[name], value, full)  # type: ignore[arg-type]

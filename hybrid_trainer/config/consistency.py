@@ -1,0 +1,93 @@
+"""Checks across sections of the config: what each section cannot see alone."""
+
+from __future__ import annotations
+
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.targets import ColumnTarget
+from hybrid_trainer.config.training import LOSSES
+from hybrid_trainer.errors import ConfigError, did_you_mean
+from hybrid_trainer.types import METRICS, Kind
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for the first pair of keys that cannot go together."""
+    _check_heads(config)
+    _check_tasks("training.loss_weights", list(config.training.loss_weights), config)
+    _check_tasks("training.losses", list(config.training.losses), config)
+    _check_losses(config)
+    _check_label_columns(config)
+    _check_embeddings(config)
+    known = known_monitors(config)
+    monitors = {
+        "callbacks.checkpoint.monitor": config.callbacks.checkpoint.monitor,
+        "callbacks.early_stopping.monitor": config.callbacks.early_stopping.monitor,
+        "training.schedule.monitor": config.training.schedule.monitor,
+    }
+    for key, monitor in monitors.items():
+        if monitor not in known:
+            raise ConfigError(f"{key}: '{monitor}' is not a number of the epoch row{did_you_mean(monitor, known)}")
+
+
+def kind_of(config: Config, task: str) -> Kind:
+    """Whether a task's head tells classes or numbers."""
+    target = config.data.targets[task]
+    if isinstance(target, ColumnTarget):
+        return "classification" if target.kind == "classification" else "regression"
+    return "classification" if target.builder in ("signal", "regime") else "regression"
+
+
+def known_monitors(config: Config) -> list[str]:
+    """Every number of an epoch row that can be monitored."""
+    found = []
+    for part in ("valid", "train"):
+        found.append(f"{part}/loss")
+        for task in config.heads:
+            found += [f"{part}/{task}/{metric}" for metric in ("loss", *METRICS[kind_of(config, task)])]
+    return found
+
+
+def _check_heads(config: Config) -> None:
+    targets = config.data.targets
+    for name in config.heads:
+        if name not in targets:
+            raise ConfigError(f"model.heads: '{name}' is not in data.targets{did_you_mean(name, targets)}")
+        if not name.isidentifier():
+            raise ConfigError(f"data.targets: '{name}' must be letters, digits and underscores; it names files and keys")
+    if not config.heads:
+        raise ConfigError("data.targets: name at least one target")
+
+
+def _check_tasks(key: str, tasks: list[str], config: Config) -> None:
+    for task in tasks:
+        if task not in config.heads:
+            raise ConfigError(f"{key}.{task}: '{task}' is not an active head{did_you_mean(task, config.heads)}")
+
+
+def _check_losses(config: Config) -> None:
+    for task, loss in config.training.losses.items():
+        kind = kind_of(config, task)
+        if loss not in LOSSES[kind]:
+            raise ConfigError(f"training.losses.{task}: '{loss}' does not fit {kind}; use {' or '.join(LOSSES[kind])}")
+    weights = [config.training.loss_weights.get(task, 1.0) for task in config.heads]
+    if not any(weights):
+        raise ConfigError("training.loss_weights: every active head has weight 0; nothing would be trained")
+
+
+def _check_label_columns(config: Config) -> None:
+    inputs = {"data.features": config.data.features, "data.context": config.data.context}
+    for name, target in config.active_targets.items():
+        if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
+            continue
+        for key, columns in inputs.items():
+            if target.column in columns:
+                raise ConfigError(
+                    f"data.targets.{name}.column: '{target.column}' is in {key} as well, so the label would be read off "
+                    f"the input; remove it there, or set data.targets.{name}.allow_contemporaneous=true"
+                )
+
+
+def _check_embeddings(config: Config) -> None:
+    embeddings: dict[str, int] = getattr(config.model, "embeddings", {})
+    for name in embeddings:
+        if name != "instrument":
+            raise ConfigError(f"model.embeddings.{name}: not a categorical input; known: instrument")

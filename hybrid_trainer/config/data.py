@@ -1,0 +1,88 @@
+"""The config of the data: where the table is, what is made of it, how it is split, what is to be predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.errors import ConfigError
+
+PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(kw_only=True)
+class SplitConfig:
+    """How decision rows are divided into train, valid and test."""
+
+    kind: str = key("chronological", "chronological: by fractions of the calendar of all instruments together")
+    fractions: list[float] = key([0.70, 0.15, 0.15], "shares of the calendar for train, valid and test; sum 1")
+
+    def __post_init__(self) -> None:
+        check_choice("data.split.kind", self.kind, ["chronological"])
+        if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
+            raise ConfigError(f"data.split.fractions: {self.fractions} must be three positive numbers with sum 1")
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """What every data set needs to say."""
+
+    name: str = key("", "which source reads the table")
+    timestamp: str = key("timestamp", "column with the time of a row (a date, an ISO date-time or an integer)")
+    instrument: str | None = key(None, "column that names the instrument; none: the whole table is one instrument")
+    columns: dict[str, str] = key({}, "where open, high, low, close, volume stand, if not under these names")
+    adjusted_close: str | None = key(None, "column with the adjusted close: prices are scaled by it / close")
+    feature_set: str = key("auto", "core: causal indicators from prices; none: data.features alone; "
+                                   "auto: none where data.features is given, else core")
+    features: list[str] = key([], "the table's own columns to use as features, as they are")
+    context: list[str] = key([], "the table's own columns for the context branch (a text embedding, say)")
+    missing: str = key("error", "a missing feature value: error: refuse the table; gap: no window crosses the row")
+    targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
+    split: SplitConfig = key(SplitConfig(), "how rows are divided into train, valid and test")
+    scaler: str = key("standard", "standard (mean, sd) | robust (median, quartiles) | none; fitted on training rows")
+    clip: float | None = key(10.0, "scaled features are cut off at plus and minus this; null: not at all")
+
+    def __post_init__(self) -> None:
+        check_choice("data.feature_set", self.feature_set, ["auto", "core", "none"])
+        check_choice("data.missing", self.missing, ["error", "gap"])
+        check_choice("data.scaler", self.scaler, ["standard", "robust", "none"])
+        check_range("data.clip", self.clip, above=0)
+        for name in self.columns:
+            check_choice("data.columns", name, PRICE_COLUMNS)
+        for name in ("features", "context"):
+            columns: list[str] = getattr(self, name)
+            twice = {column for column in columns if columns.count(column) > 1}
+            if twice:
+                raise ConfigError(f"data.{name}: '{min(twice)}' is named twice")
+        if self.feature_set == "auto":
+            self.feature_set = "none" if self.features else "core"
+        if self.feature_set == "none" and not self.features:
+            raise ConfigError("data.features: name at least one column, or set data.feature_set=core")
+
+
+@dataclass(kw_only=True)
+class UsStocksData(DataConfig):
+    """The embedded set: daily prices of AAPL, FB, GOOG, IBM and MSFT, 2000 to 2013."""
+
+    name: str = key("us_stocks", "which source reads the table")
+
+
+@dataclass(kw_only=True)
+class TableData(DataConfig):
+    """A file of the user's own: CSV (also gzipped) or Parquet, told apart by its suffix."""
+
+    name: str = key("csv", "which source reads the table")
+    path: str | None = key(None, "the file; paths.processed_data_path where it isn't given")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise ConfigError(f"data.path: data={self.name} needs a file: data.path=prices.csv")
+
+
+@dataclass(kw_only=True)
+class ParquetData(TableData):
+    """The same, under the name that says Parquet."""
+
+    name: str = key("parquet", "which source reads the table")

@@ -1,0 +1,184 @@
+"""One clear line for whatever Hydra or OmegaConf say of a user's config: the key, what was given, what is right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+from hybrid_trainer.config.schema import OPTIONS, Config
+from hybrid_trainer.config.targets import TARGETS
+from hybrid_trainer.errors import ConfigError, did_you_mean
+
+_TYPE_WORDS = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "text"}
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """One key of the schema: its path, its type as a user would write it, its default and its meaning."""
+
+    path: str
+    type: str
+    default: Any
+    help: str
+    options: list[str]
+
+
+@cache
+def known_keys() -> dict[str, KnownKey]:
+    """Every key of every option by its path; where two options share a path, the first one's default is shown."""
+    found: dict[str, KnownKey] = {}
+
+    def walk(schema: type[Any], prefix: str, option: str) -> None:
+        hints = get_type_hints(schema)
+        for field in fields(schema):
+            path = prefix + field.name
+            hint = hints[field.name]
+            if path in OPTIONS:
+                continue
+            if is_dataclass(hint):
+                walk(hint, f"{path}.", option)  # type: ignore[arg-type]
+                continue
+            default = field.default_factory() if field.default_factory is not MISSING else field.default
+            name = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+            known = found.setdefault(path, KnownKey(path, name, default, str(field.metadata.get("help", "")), []))
+            known.options.append(option)
+
+    walk(Config, "", "")
+    for group, options in OPTIONS.items():
+        for name, schema in options.items():
+            walk(schema, f"{group}.", f"{group}={name}")
+    return found
+
+
+@cache
+def open_mappings() -> tuple[str, ...]:
+    """The keys whose entries the user names, such as data.targets: every mapping of the schema."""
+    return tuple(path for path, known in known_keys().items() if known.type.startswith("dict["))
+
+
+def unknown_key(path: str) -> ConfigError:
+    """A key that isn't in the schema, with the closest that is: by its whole path, else by its last word."""
+    known = list(known_keys())
+    if path in known:
+        return ConfigError(f"{path}: only with {' or '.join(known_keys()[path].options)}")
+    target = re.match(r"(data\.targets\.[^.]+)\.(.+)", path)
+    if target:
+        names = sorted({field.name for schema in TARGETS.values() for field in fields(schema)})
+        return ConfigError(f"{path}: no such key{did_you_mean(target[2], names)}")
+    last = path.rpartition(".")[2]
+    same_word = [key for key in known if key.rpartition(".")[2] == last]
+    if same_word:
+        return ConfigError(f"{path}: no such key; did you mean '{same_word[0]}'?")
+    hint = did_you_mean(path, [*known, *OPTIONS])
+    if "did you mean" not in hint:
+        section = path.rpartition(".")[0]
+        siblings = [key for key in known if section and key.startswith(f"{section}.")]
+        hint = did_you_mean(path, siblings or [*OPTIONS, "paths", "seed"])
+    return ConfigError(f"{path}: no such key{hint}")
+
+
+def explain(error: BaseException, prefix: str = "") -> ConfigError:
+    """Return the ConfigError that says in one line what `error` and its causes mean."""
+    for cause in _chain(error):
+        if isinstance(cause, ConfigError):
+            return cause
+    for cause in reversed(_chain(error)):
+        said = _explain_one(cause, prefix, error)
+        if said:
+            return ConfigError(said)
+    return ConfigError(" ".join(str(error).split()))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    return chain
+
+
+def _explain_one(cause: BaseException, prefix: str, outer: BaseException) -> str | None:
+    name = type(cause).__name__
+    if name == "MissingConfigException":
+        return _missing_option(cause, outer)
+    if name in ("ConfigAttributeError", "ConfigKeyError"):
+        return str(unknown_key(_full_key(cause, prefix)))
+    if name == "OverrideParseException":
+        given = getattr(cause, "override", "")
+        return f"{given}: not an override; write key=value, and quote a value with spaces or commas: \"key='a, b'\""
+    if name == "MissingMandatoryValue":
+        return f"{_full_key(cause, prefix)}: a value is needed"
+    if name in ("InterpolationKeyError", "InterpolationResolutionError", "InterpolationToMissingValueError",
+                "UnsupportedInterpolationType"):
+        return f"{_full_key(cause, prefix)}: {_first_line(cause)}"
+    if name in ("ScannerError", "ParserError", "ConstructorError"):
+        return f"a config file is not valid YAML: {' '.join(str(cause).split())}"
+    if name == "ValidationError":
+        return _wrong_type(cause, prefix, outer)
+    if name == "ConfigCompositionException":
+        return _composition(cause)
+    return None
+
+
+def _composition(cause: BaseException) -> str | None:
+    text = str(cause)
+    sweep = re.search(r"Sweep parameters '(.+?)' requires --multirun|Ambiguous value for argument '(.+?)'", text)
+    if sweep:
+        given = sweep[1] or sweep[2]
+        key, _, value = given.partition("=")
+        return (f"{key.strip()}: '{value}' is several values; add --multirun to run each, "
+                f"or write a list as '{key.strip()}=[{value}]'")
+    unknown = re.search(r"Could not (?:override|append to config\. An item is already at) '(.+?)'", text)
+    if unknown and "already at" in text:
+        return f"{unknown[1]}: is there already; write it without '+'"
+    if unknown:
+        return str(unknown_key(unknown[1].split("@")[0].replace("/", ".")))
+    delete = re.search(r"Could not delete (?:from config\. )?'?(.+?)'?(?:\. |'| does| is|$)", text)
+    if delete:
+        return f"~{delete[1].lstrip('~')}: there is no such key to remove"
+    return None
+
+
+def _missing_option(cause: BaseException, outer: BaseException) -> str:
+    missing = str(getattr(cause, "missing_cfg_file", "") or "")
+    options = [str(option) for option in getattr(cause, "options", None) or []]
+    group, _, option = missing.rpartition("/")
+    if options and group:
+        return f"{group}: there is no option '{option}'{did_you_mean(option, options)}"
+    return _first_line(outer)
+
+
+def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
+    path = _full_key(cause, prefix)
+    text = _first_line(cause)
+    override = re.search(r"Error merging override '?([^'\s]+?)=", str(outer))
+    if not path and override:
+        path = override[1].lstrip("+")
+    match = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", text)
+    known = known_keys().get(re.sub(r"\[\d+\]$", "", path))
+    boolean = re.match(r"Value '(.*)' is not a valid bool", text)
+    if boolean:
+        said = f"{path}: '{boolean[1]}' is not true or false"
+    elif match:
+        said = f"{path}: '{match[1]}' is not {_TYPE_WORDS.get(match[2], match[2])}"
+    elif "is not a ListConfig, list or tuple" in text:
+        said = f"{path}: must be a list, such as [32, 32]" if not known else f"{path}: must be a list: {path}=[...]"
+    elif "is not Optional" in text or "non optional" in text.lower():
+        said = f"{path}: null is not allowed"
+    elif re.match(r"Cannot assign \w+ to Dict", text):
+        said = f"{path}: must be a mapping: {path}.NAME=..."
+    else:
+        said = f"{path}: {text}"
+    if known:
+        said += f" ({known.help}; default {known.default})"
+    return said
+
+
+def _full_key(cause: BaseException, prefix: str) -> str:
+    key = str(getattr(cause, "full_key", None) or "")
+    return f"{prefix}.{key}" if prefix and key else prefix or key
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

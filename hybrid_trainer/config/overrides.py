@@ -1,0 +1,36 @@
+"""The command line's overrides, made ready for Hydra."""
+
+from __future__ import annotations
+
+import re
+
+from hybrid_trainer.config.messages import open_mappings
+from hybrid_trainer.config.schema import OPTIONS
+from hybrid_trainer.errors import ConfigError
+
+_REFUSED = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra/job_logging", "hydra/hydra_logging")
+
+
+def prepare(overrides: list[str]) -> list[str]:
+    """Return the overrides as Hydra needs them; one that no run may have is a ConfigError.
+
+    An override at or below an open mapping (`data.targets.signal.horizon=3`) gets `++`: Hydra knows the mapping, but not
+    the entries that a user makes in it.
+    """
+    return [_prepare(override) for override in overrides]
+
+
+def _prepare(override: str) -> str:
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+~")
+    if name.startswith(_REFUSED):
+        raise ConfigError(f"{name}: cannot be set: a run sets up its own logging, and a config may not name code to run")
+    if name in OPTIONS and (key.startswith("~") or not re.match(r"(?!null$)[A-Za-z_$'\"\[]", value)):
+        raise ConfigError(f"{name}: '{value or override}' is not an option; write {name}={' or '.join(OPTIONS[name])}")
+    if equals and not key.startswith(("+", "~")) and name.startswith(_prefixes()):
+        return f"++{override}"
+    return override
+
+
+def _prefixes() -> tuple[str, ...]:
+    return tuple(f"{mapping}{end}" for mapping in open_mappings() for end in (".",)) + open_mappings()

@@ -1,0 +1,63 @@
+"""The whole config as plain dataclasses, and which dataclass each option of a group has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid_trainer.config.callbacks import CallbacksConfig
+from hybrid_trainer.config.data import DataConfig, ParquetData, TableData, UsStocksData
+from hybrid_trainer.config.keys import check_range, key
+from hybrid_trainer.config.model import HybridModelConfig, ModelConfig
+from hybrid_trainer.config.targets import TargetConfig
+from hybrid_trainer.config.training import TrainingConfig
+
+
+@dataclass(kw_only=True)
+class PathsConfig:
+    """Where things are read from and written to; relative to the current folder."""
+
+    root: str = key(".", "the folder under which outputs/ and multirun/ lie; no run is written outside it")
+    processed_data_path: str | None = key(None, "the default of data.path")
+    model_save_path: str | None = key(None, "where finished models are published; null: only in the run directory")
+    log_dir: str | None = key(None, "TensorBoard's root; null: in the run directory")
+
+
+@dataclass(kw_only=True)
+class TopLevelConfig:
+    """The keys that belong to no group."""
+
+    seed: int = key(0, "seed of python, numpy and torch")
+    paths: PathsConfig = key(PathsConfig(), "where things are read from and written to")
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, low=0, high=2**32 - 1)
+
+
+@dataclass(kw_only=True)
+class Config(TopLevelConfig):
+    """A run, completely described."""
+
+    data: DataConfig = field(default_factory=UsStocksData, metadata={"help": "the table and what is made of it"})
+    model: ModelConfig = field(default_factory=HybridModelConfig, metadata={"help": "the model"})
+    training: TrainingConfig = key(TrainingConfig(), "how the model is trained")
+    callbacks: CallbacksConfig = key(CallbacksConfig(), "what looks on while a model is trained")
+
+    @property
+    def heads(self) -> list[str]:
+        """The active targets' names, in the order of the heads."""
+        return list(self.data.targets) if self.model.heads is None else self.model.heads
+
+    @property
+    def active_targets(self) -> dict[str, TargetConfig]:
+        """The config of each active target, by name."""
+        return {name: self.data.targets[name] for name in self.heads}
+
+
+# group -> value of its `name` key -> dataclass; conf/<group>/<option>.yaml extends one of these.
+OPTIONS: dict[str, dict[str, type[Any]]] = {
+    "data": {"us_stocks": UsStocksData, "csv": TableData, "parquet": ParquetData},
+    "model": {"hybrid": HybridModelConfig},
+    "training": {"default": TrainingConfig},
+    "callbacks": {"default": CallbacksConfig},
+}

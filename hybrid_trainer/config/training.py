@@ -1,0 +1,64 @@
+"""The config of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hybrid_trainer.config.keys import check_choice, check_range, key
+
+LOSSES = {"classification": ("cross_entropy",), "regression": ("huber", "mse")}
+
+
+@dataclass(kw_only=True)
+class ScheduleConfig:
+    """How the learning rate changes."""
+
+    kind: str = key("plateau", "plateau: lower it when the monitor stalls; none: keep it")
+    monitor: str = key("valid/loss", "what the plateau schedule looks at")
+    factor: float = key(0.5, "by which the learning rate is multiplied")
+    patience: int = key(2, "epochs without improvement before the learning rate is lowered")
+    min_learning_rate: float = key(1e-5, "never below this")
+
+    def __post_init__(self) -> None:
+        check_choice("training.schedule.kind", self.kind, ["plateau", "none"])
+        check_range("training.schedule.factor", self.factor, above=0, high=0.99)
+        check_range("training.schedule.patience", self.patience, low=0)
+        check_range("training.schedule.min_learning_rate", self.min_learning_rate, low=0)
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """How the model is trained."""
+
+    name: str = key("default", "which training section")
+    epochs: int = key(20, "passes over the training windows, at most")
+    batch_size: int = key(128, "windows per step")
+    learning_rate: float = key(1e-3, "step size of the optimizer, at the start")
+    optimizer: str = key("adamw", "adamw | adam | sgd")
+    weight_decay: float = key(1e-2, "decay of the weights; biases and norms are spared")
+    momentum: float = key(0.9, "momentum of sgd")
+    clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
+    loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
+    losses: dict[str, str] = key({}, "loss of each task: cross_entropy for classes; huber (default) or mse for numbers")
+    schedule: ScheduleConfig = key(ScheduleConfig(), "the learning-rate schedule")
+    precision: str = key("auto", "auto | fp32 | bf16 | fp16; auto: bf16 on a GPU that has it, fp16 on an older one, "
+                                 "fp32 on a CPU")
+    device: str = key("auto", "auto | cpu | cuda; auto: a GPU where there is one")
+    threads: int = key(2, "CPU threads of one operation; results repeat bit for bit at the same number")
+    deterministic: bool = key(True, "only operations that repeat bit for bit")
+
+    def __post_init__(self) -> None:
+        check_range("training.epochs", self.epochs, low=1)
+        check_range("training.batch_size", self.batch_size, low=1)
+        check_range("training.learning_rate", self.learning_rate, above=0)
+        check_choice("training.optimizer", self.optimizer, ["adamw", "adam", "sgd"])
+        check_range("training.weight_decay", self.weight_decay, low=0)
+        check_range("training.momentum", self.momentum, low=0, high=0.9999)
+        check_range("training.clip_norm", self.clip_norm, above=0)
+        check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
+        check_choice("training.device", self.device, ["auto", "cpu", "cuda"])
+        check_range("training.threads", self.threads, low=1)
+        for task, weight in self.loss_weights.items():
+            check_range(f"training.loss_weights.{task}", weight, low=0)
+        for task, loss in self.losses.items():
+            check_choice(f"training.losses.{task}", loss, [name for names in LOSSES.values() for name in names])

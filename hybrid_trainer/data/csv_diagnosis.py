@@ -1,0 +1,99 @@
+"""Where a CSV file is broken: read slowly, line by line, only after the fast reader has found a fault."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NoReturn
+
+from hybrid_trainer.errors import TableError
+
+_SHOWN = 10
+
+
+def header(path: Path) -> list[str]:
+    """The column names of the first line; duplicates and an encoding other than UTF-8 are a TableError."""
+    names = next(_rows(path), (0, []))[1]
+    if not names:
+        raise TableError(f"{path}:1: the header line is empty; it must name the columns")
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise TableError(f"{path}:1: the column name '{twice[0]}' stands in the header twice; names must differ")
+    return names
+
+
+def raise_faults(path: Path, number_columns: list[str], said: str) -> NoReturn:
+    """Raise a TableError with the place of every fault: ragged rows and text in number columns."""
+    faults: list[str] = []
+    names = header(path)
+    numeric = [(names.index(name), name) for name in number_columns]
+    for line, row in _rows(path, skip=1):
+        faults += _ragged(path, line, row, names)
+        for index, name in numeric:
+            if index < len(row) and row[index] and not _is_number(row[index]):
+                faults.append(f"{path}:{line}: column '{name}': '{row[index]}' is not a number")
+    raise TableError(_shown(faults) or f"{path}: not a CSV file that can be read ({said})")
+
+
+def raise_ragged(path: Path) -> None:
+    """Raise a TableError where rows have more or fewer fields than the header; fewer are read as empty by polars."""
+    names = header(path)
+    faults = [fault for line, row in _rows(path, skip=1) for fault in _ragged(path, line, row, names)]
+    if faults:
+        raise TableError(_shown(faults))
+
+
+def _ragged(path: Path, line: int, row: list[str], names: list[str]) -> list[str]:
+    if len(row) == len(names):
+        return []
+    return [f"{path}:{line}: {len(row)} fields where the header has {len(names)}"]
+
+
+def _rows(path: Path, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) for each line that isn't blank."""
+    with _open(path) as stream:
+        reader = csv.reader(stream)
+        try:
+            for row in reader:
+                if reader.line_num > skip and row:
+                    yield reader.line_num, row
+        except UnicodeDecodeError as error:
+            raise TableError(
+                f"{path}:{_line_of(path, error)}: not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8"
+            ) from error
+        except (csv.Error, EOFError, gzip.BadGzipFile) as error:
+            raise TableError(f"{path}:{reader.line_num}: not a CSV file that can be read ({error})") from error
+
+
+def _line_of(path: Path, error: UnicodeDecodeError) -> int:
+    """The line of the first byte that isn't UTF-8."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(faults: list[str]) -> str:
+    more = f"\n{len(faults) - _SHOWN} more such rows" if len(faults) > _SHOWN else ""
+    return "\n".join(faults[:_SHOWN]) + more

@@ -1,0 +1,79 @@
+"""From a table to a `Panel`: one contiguous feature matrix, and the row ranges that a window may lie in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_trainer.data.features import compute_core
+from hybrid_trainer.data.sources import Table
+from hybrid_trainer.errors import TableError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """N rows sorted by instrument, then time; F features, C context columns.
+
+    Attributes:
+        features: (N, F) float32, contiguous, as computed (not scaled); NaN outside the segments.
+        context: (N, C) float32, or None where there are no context columns.
+        timestamps: (N,) int64, ns since 1970 UTC.
+        instrument: (N,) int64 into `instruments`.
+        segments: (S, 2) int64, [start, stop): one instrument, every feature present; a window lies inside one segment.
+    """
+
+    features: NDArray[np.float32]
+    feature_names: tuple[str, ...]
+    context: NDArray[np.float32] | None
+    context_names: tuple[str, ...]
+    timestamps: NDArray[np.int64]
+    instrument: NDArray[np.int64]
+    instruments: tuple[str, ...]
+    segments: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def decidable_rows(self, time_window: int) -> NDArray[np.int64]:
+        """The rows that end a window of `time_window` rows inside one segment, in ascending order."""
+        ranges = [np.arange(start + time_window - 1, stop) for start, stop in self.segments.tolist()]
+        return np.concatenate([*ranges, np.empty(0, dtype=np.int64)]).astype(np.int64)
+
+
+def build_panel(table: Table, *, feature_set: str, features: list[str], context: list[str]) -> Panel:
+    """Compute the features of a table and cut it into segments.
+
+    Args:
+        feature_set: 'core' computes the causal indicators, 'none' does not.
+        features: the table's own columns to use as features, behind the computed ones.
+        context: the table's own columns for the context branch.
+    """
+    columns = [table.numbers[name] for name in features]
+    names = tuple(features)
+    if feature_set == "core":
+        computed, computed_names = compute_core(table.prices, table.blocks)
+        columns = [*computed.T, *columns]
+        names = computed_names + names
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
+    matrix = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float32)
+    dense = np.stack([table.numbers[name] for name in context], axis=1).astype(np.float32) if context else None
+    usable = np.isfinite(matrix).all(axis=1)
+    if dense is not None:
+        usable &= np.isfinite(dense).all(axis=1)
+    return Panel(features=matrix, feature_names=names, context=dense, context_names=tuple(context),
+                 timestamps=table.timestamp, instrument=table.instrument, instruments=table.instruments,
+                 segments=find_segments(usable, table.instrument))
+
+
+def find_segments(usable: NDArray[np.bool_], instrument: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (S, 2) int64: the longest [start, stop) ranges of usable rows of one instrument."""
+    if not len(usable):
+        return np.empty((0, 2), dtype=np.int64)
+    border = np.concatenate([[True], instrument[1:] != instrument[:-1]])
+    starts = np.flatnonzero(usable & (border | np.concatenate([[True], ~usable[:-1]])))
+    ends = np.flatnonzero(usable & np.concatenate([border[1:] | ~usable[1:], [True]])) + 1
+    return np.stack([starts, ends], axis=1).astype(np.int64)

@@ -1,0 +1,69 @@
+"""Times of rows: dates, ISO date-times and integers become int64 ns since 1970 UTC. Imports no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hybrid_trainer.data.checks import Problems
+
+_FORMATS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+            "%Y/%m/%d", "%Y/%m/%d %H:%M:%S%.f")
+_OFFSET_FORMATS = ("%+", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z")
+_UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
+_RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
+
+
+def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Problems) -> NDArray[np.int64]:
+    """Return (N,) int64; unreadable times are added to `problems` and become 0.
+
+    Text and dates without a zone are taken as UTC. Integers of 8 digits are dates (20130301), of 10, 13, 16 or 19
+    digits Unix seconds, milli-, micro- or nanoseconds; any other integers stay as they are, a plain clock.
+    """
+    problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
+    if column.dtype.is_integer():
+        return _from_integers(column)
+    if column.dtype in (pl.Date, pl.Datetime):
+        return _to_ns(column)
+    if column.dtype != pl.String:
+        problems.add_where(column.name, np.arange(len(column)) == 0, line, f"a column of {column.dtype}; {_RIGHT}")
+        return np.zeros(len(column), dtype=np.int64)
+    texts = column.str.strip_chars()
+    integers = texts.cast(pl.Int64, strict=False)
+    if integers.null_count() == column.null_count():
+        return _from_integers(integers)
+    parsed = _best_format(texts)
+    bad = (parsed.is_null() & column.is_not_null()).to_numpy()
+    problems.add_where(column.name, bad, line, f"'{{value}}' is not a time; {_RIGHT}", texts.to_list())
+    return _to_ns(parsed)
+
+
+def _best_format(texts: pl.Series) -> pl.Series:
+    """Read all rows with the one format that fits most of them."""
+    best = texts.str.to_datetime(_FORMATS[0], time_unit="ns", strict=False)
+    for form in (*_FORMATS[1:], *_OFFSET_FORMATS):
+        if best.null_count() == texts.null_count():
+            break
+        zone = "UTC" if form in _OFFSET_FORMATS else None
+        parsed = texts.str.to_datetime(form, time_unit="ns", time_zone=zone, strict=False)
+        if parsed.null_count() < best.null_count():
+            best = parsed
+    return best
+
+
+def _from_integers(column: pl.Series) -> NDArray[np.int64]:
+    values = column.cast(pl.Int64).fill_null(0).to_numpy().astype(np.int64)
+    digits = {len(str(abs(int(value)))) for value in (values.min(), values.max())} if len(values) else set()
+    if digits == {8}:
+        dates = pl.Series(values).cast(pl.String).str.to_datetime("%Y%m%d", time_unit="ns", strict=False)
+        if not dates.null_count():
+            return _to_ns(dates)
+    if len(digits) == 1 and (unit := _UNIX_DIGITS.get(digits.pop())):
+        return values * unit
+    return values
+
+
+def _to_ns(column: pl.Series) -> NDArray[np.int64]:
+    stamps = column.cast(pl.Datetime("ns")) if column.dtype == pl.Date else column.dt.cast_time_unit("ns")
+    return stamps.to_physical().fill_null(0).to_numpy().astype(np.int64)

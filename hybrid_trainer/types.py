@@ -1,0 +1,79 @@
+"""What everybody may use: a batch, a target's description, an epoch row.
+
+Shape legend: B batch, T time, F feature, C context column, K categorical input, D output of a head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+Kind = Literal["classification", "regression"]
+Link = Literal["identity", "softplus"]
+
+SPLITS = ("train", "valid", "test")
+
+EpochRow = dict[str, float]
+"""One flat mapping per epoch: {"epoch": 3, "train/loss": ..., "valid/signal/macro_f1": ..., "lr": ...}."""
+
+METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss"),
+    "regression": ("mae", "rmse", "r2"),
+}
+"""The metrics of each kind of head, in the order in which they are shown."""
+
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse"})
+"""Of all numbers in an epoch row, those that are better when they are smaller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """What one head predicts.
+
+    Attributes:
+        name: the task's name, as in data.targets.
+        kind: classification (the head gives `dim` logits) or regression (`dim` numbers).
+        dim: number of classes, or of numbers.
+        horizon: how many bars after the decision row the label reaches; its interval is (t, t + horizon].
+        labels: the classes' names, or the numbers' names; `dim` of them.
+        link: how a regression head's raw output becomes a number in scaled units: softplus where it must be positive.
+        shift, scale: scaled = (value - shift) / scale, one pair per number, from training rows; empty for classes.
+    """
+
+    name: str
+    kind: Kind
+    dim: int
+    horizon: int
+    labels: tuple[str, ...]
+    link: Link = "identity"
+    shift: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    @property
+    def output_name(self) -> str:
+        """The name under which the bundle gives this head's prediction: `signal_probs`, `volatility_pred`."""
+        return f"{self.name}_{'probs' if self.kind == 'classification' else 'pred'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Windows and labels of B decision rows.
+
+    Attributes:
+        x: (B, T, F) float32, scaled features; the last step is the decision row.
+        context: (B, C) float32 at the decision row, or None where the table has no context columns.
+        ids: (B, K) int64, categorical inputs; 0 is `<unk>`.
+        targets: per task (B,) int64 classes or (B, D) float32 scaled numbers; arbitrary where masked.
+        mask: per task (B,) float32, 1 where there is a label, else 0.
+        row: (B,) int64, the decision row in the panel.
+    """
+
+    x: torch.Tensor
+    context: torch.Tensor | None
+    ids: torch.Tensor
+    targets: dict[str, torch.Tensor]
+    mask: dict[str, torch.Tensor]
+    row: torch.Tensor
