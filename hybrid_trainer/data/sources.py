@@ -60,7 +60,7 @@ class Table:
     """Checked rows, sorted by instrument, then time; N rows.
 
     Attributes:
-        file: where it came from, for messages; sha256: the digest of that file.
+        file: where it came from, for messages; sha256: the digest of that file; layout: which of its columns are what.
         timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
         instrument: (N,) int64 into `instruments`, which are in alphabetical order.
         line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
@@ -70,6 +70,7 @@ class Table:
 
     file: str
     sha256: str
+    layout: Layout
     timestamp: NDArray[np.int64]
     instrument: NDArray[np.int64]
     instruments: tuple[str, ...]
@@ -170,6 +171,10 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     Args:
         missing: 'error' refuses a missing feature value, 'gap' keeps it as NaN.
     """
+    columns = header(path)
+    lacking = [name for name in layout.all_columns if name not in columns]
+    if lacking:
+        raise TableError("\n".join(f"{path}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking))
     frame = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
     if frame.is_empty():
         raise TableError(f"{path}: there is a header, but no row")
@@ -189,7 +194,7 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     if layout.adjusted_close:
         prices = _adjust(prices, numbers[layout.adjusted_close][order])
     return Table(
-        file=str(path), sha256=_sha256(path), timestamp=timestamp[order], instrument=instrument[order],
+        file=str(path), sha256=_sha256(path), layout=layout, timestamp=timestamp[order], instrument=instrument[order],
         instruments=instruments, line=line[order], prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: _label_texts(frame[name])[order] for name in layout.labels},

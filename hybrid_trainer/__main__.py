@@ -1,0 +1,121 @@
+"""The command line: a bare first word is a command, anything else composes a run. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib.resources import files
+from types import FrameType
+
+from hybrid_trainer.errors import UserError, did_you_mean
+from hybrid_trainer.version import __version__
+
+USAGE = """\
+hybrid_trainer {version}: train, test and compare multi-task sequence models on time-ordered panels.
+
+  python -m hybrid_trainer                                       the embedded data set, defaults
+  python -m hybrid_trainer KEY=VALUE ...                         with overrides: training.epochs=30 model.lstm_units=128
+  python -m hybrid_trainer --multirun KEY=A,B ...                a sweep: a run for every combination
+  python -m hybrid_trainer --config FILE ...                     with your own YAML of keys on top
+  python -m hybrid_trainer compare DIR ...                       a table of runs: compare outputs multirun
+  python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
+
+Groups, chosen with GROUP=OPTION; files in ./conf/GROUP/ are options too:
+{groups}
+
+  --cfg job        show the composed config and stop
+  --info, --hydra-help, --shell-completion                       Hydra's own flags
+"""
+
+_HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc")
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out a command line; returns the exit status: 0, 1 (a run went wrong), 2 (wrong input), 130 or 143."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        return _say(str(error), error.exit_status)
+    except Terminated:
+        return _say("terminated", 143)
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # python would complain once more at its end
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}", 1)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; like Ctrl-C, it must not be taken for an error of the run."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
+        if any(flag in arguments for flag in ("--help", "-h")):
+            sys.stdout.write(USAGE.format(version=__version__, groups=_groups()))
+            return 0
+        if "--version" in arguments:
+            sys.stdout.write(f"{__version__}\n")
+            return 0
+        return _compose_and_run(arguments)
+    command, *rest = arguments
+    if command not in COMMANDS:
+        raise UserError(f"'{command}' is neither a command nor KEY=VALUE{did_you_mean(command, COMMANDS)}")
+    return COMMANDS[command](rest)
+
+
+def _compose_and_run(arguments: list[str]) -> int:
+    from hybrid_trainer import launch
+
+    if any(argument.split("=")[0] in _HYDRA_FLAGS for argument in arguments):
+        return launch.hand_to_hydra(arguments)
+    return launch.launch(arguments)
+
+
+def _compare(arguments: list[str]) -> int:
+    from hybrid_trainer.runs import compare
+
+    return compare.main(arguments)
+
+
+def _predict(arguments: list[str]) -> int:
+    from hybrid_trainer.inference import command
+
+    return command.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"compare": _compare, "predict": _predict}
+
+
+def _groups() -> str:
+    folder = files("hybrid_trainer.conf")
+    lines = []
+    for group in ("data", "model", "training", "callbacks", "experiment"):
+        names = sorted(entry.name.removesuffix(".yaml") for entry in (folder / group).iterdir() if entry.name.endswith(".yaml"))
+        lines.append(f"  {group:<11}{' | '.join(names)}")
+    return "\n".join(lines)
+
+
+def _say(text: str, status: int) -> int:
+    for line in text.splitlines():
+        sys.stderr.write(f"error: {line}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The only module that turns config into objects."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.callbacks.checkpoint import Checkpoint
+from hybrid_trainer.callbacks.early_stopping import EarlyStopping
+from hybrid_trainer.callbacks.history import HistoryFile
+from hybrid_trainer.callbacks.progress import ProgressReport
+from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.criterion import Criterion
+from hybrid_trainer.data import splits
+from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.panel import Panel, build_panel
+from hybrid_trainer.data.scaling import covered_rows, fit_scaler
+from hybrid_trainer.data.sources import Layout, Table
+from hybrid_trainer.data.targets import build_targets, label_end, scale_target
+from hybrid_trainer.data.vocabulary import Vocabulary
+from hybrid_trainer.engine.checkpoint_file import load_checkpoint
+from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
+from hybrid_trainer.engine.optimizers import make_optimizer
+from hybrid_trainer.engine.schedules import Constant, Plateau, Schedule
+from hybrid_trainer.engine.step import Stepper
+from hybrid_trainer.errors import TableError, TrainingError
+from hybrid_trainer.inference.predictor import Predictor
+from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
+from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
+from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run computes with."""
+
+    device: torch.device
+    precision: Precision
+
+
+def machine(config: Config) -> Machine:
+    """Choose device and precision."""
+    device = choose_device(config.training.device)
+    return Machine(device, choose_precision(config.training.precision, device))
+
+
+def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
+    """Features, labels, split and scaling of a table; whatever is learned is learned from training rows.
+
+    Raises:
+        TableError: no window fits, the split leaves a part empty, or a target has no labels to learn from.
+    """
+    window = config.model.time_window
+    panel = build_panel(table, feature_set=config.data.feature_set, features=config.data.features,
+                        context=config.data.context)
+    targets = build_targets(table, config.active_targets)
+    decidable = panel.decidable_rows(window)
+    _refuse_no_window(panel, decidable, window, table.file)
+    labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
+    rows = decidable[labelled]
+    if not len(rows):
+        raise TableError(f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
+                         f"({', '.join(config.heads)})")
+    horizon = max(target.spec.horizon for target in targets)
+    split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
+    train = split.rows["train"]
+    targets = [scale_target(target, train) for target in targets]
+    scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
+    vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
+    ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
+    tensors = panel_tensors(scaler(panel.features), panel.context, ids, targets).to(device)
+    report = splits.report(split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum()))
+    return Dataset(table=table, panel=panel, targets=targets, split=split, split_report=report, scaler=scaler,
+                   vocabularies={"instrument": vocabulary}, tensors=tensors, time_window=window)
+
+
+def _refuse_no_window(panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, file: str) -> None:
+    if len(decidable):
+        return
+    longest = int((panel.segments[:, 1] - panel.segments[:, 0]).max()) if len(panel.segments) else 0
+    raise TableError(f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
+                     f"model.time_window={window}; bring more rows or lower model.time_window")
+
+
+def model_spec(config: Config, data: Dataset) -> ModelSpec:
+    """What a saved model must say of itself so that it can be made again without the config."""
+    context = data.panel.context
+    parameters = {name: value for name, value in asdict(config.model).items() if name not in NOT_PARAMETERS}
+    dims = InputDims(
+        features=len(data.panel.feature_names),
+        context=0 if context is None else context.shape[1],
+        time_window=config.model.time_window,
+        vocabularies={name: len(vocabulary) for name, vocabulary in data.vocabularies.items()},
+        heads={spec.name: spec.dim for spec in data.specs},
+    )
+    return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
+
+
+def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_dir: Path, on: Machine) -> Trainer:
+    """Model, criterion, optimizer, schedule and callbacks, joined."""
+    model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
+    settings = config.training
+    criterion = Criterion(data.specs, settings.losses, settings.loss_weights, on.device)
+    optimizer = make_optimizer(settings.optimizer, model, learning_rate=settings.learning_rate,
+                               weight_decay=settings.weight_decay, momentum=settings.momentum)
+    stepper = Stepper(model, criterion, optimizer, on.precision, settings.clip_norm)
+    log.info("model %s: %s parameters; %s, %s, %d threads", spec.name,
+             f"{sum(p.numel() for p in model.parameters()):,}", on.device, on.precision.name, settings.threads)
+    return Trainer(stepper, schedule(config, optimizer), callbacks(config, run_path, log_dir), epochs=settings.epochs,
+                   device=on.device)
+
+
+def schedule(config: Config, optimizer: torch.optim.Optimizer) -> Schedule:
+    """The learning-rate schedule."""
+    settings = config.training.schedule
+    if settings.kind == "none":
+        return Constant()
+    return Plateau(optimizer, Monitor(settings.monitor), factor=settings.factor, patience=settings.patience,
+                   min_learning_rate=settings.min_learning_rate)
+
+
+def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
+    """The callbacks in the order in which they are told; the checkpoint holds the state of those before it."""
+    settings = config.callbacks
+    chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
+    if settings.tensorboard.enabled:
+        chosen.append(TensorBoard(log_dir))
+    stopping = settings.early_stopping
+    if stopping.enabled:
+        chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
+    checkpoint = settings.checkpoint
+    chosen.append(Checkpoint(run_path / "checkpoints", Monitor(checkpoint.monitor, checkpoint.mode)))
+    if settings.progress.enabled:
+        chosen.append(ProgressReport())
+    return chosen
+
+
+def load_best(trainer: Trainer, checkpoints: Path) -> int:
+    """Give the trainer's model the weights of its best epoch; returns which that was."""
+    path = checkpoints / "best.pt"
+    if not path.exists():
+        raise TrainingError("no epoch could be called the best: callbacks.checkpoint.monitor was never a number; "
+                            "the validation rows may hold no label of that task")
+    state = load_checkpoint(path, trainer.device)
+    trainer.model.load_state_dict(state["model"])
+    return int(state["epoch"])
+
+
+def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:
+    """The trained model with its preprocessing, on the CPU."""
+    schema = BundleSchema(
+        model=spec, specs=data.specs, time_window=config.model.time_window,
+        feature_set=config.data.feature_set, feature_columns=config.data.features,
+        feature_names=list(data.panel.feature_names), context=config.data.context,
+        vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
+        clip=config.data.clip, missing=config.data.missing,
+        layout=inference_layout(config, data.table),
+        origin={"hybrid_trainer": origin["hybrid_trainer"], "python": origin["python"], **origin["packages"],
+                "data_sha256": data.table.sha256},
+    )
+    return Predictor(model=trainer.model.cpu().eval(), scaler=data.scaler, schema=schema)
+
+
+def inference_layout(config: Config, table: Table) -> Layout:
+    """Which columns a file needs for prediction: those of training, without the labels."""
+    layout = table.layout
+    inputs = tuple(dict.fromkeys([*config.data.features, *config.data.context]))
+    prices = layout.prices if config.data.feature_set == "core" else {}
+    return replace(layout, prices=prices, adjusted_close=layout.adjusted_close if prices else None, numbers=inputs,
+                   labels=(), optional=())
+
+
+def golden_windows(data: Dataset, count: int = 8) -> dict[str, torch.Tensor]:
+    """The first windows of the test split, features in units: what a bundle replays when it is loaded."""
+    rows = data.split.rows["test"][:count]
+    index = rows[:, None] + np.arange(1 - data.time_window, 1)
+    golden = {"x": torch.from_numpy(data.panel.features[index]), "ids": data.tensors.ids.cpu()[torch.from_numpy(rows)]}
+    if data.panel.context is not None:
+        golden["context"] = torch.from_numpy(data.panel.context[rows])
+    return golden

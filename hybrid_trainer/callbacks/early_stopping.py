@@ -1,0 +1,34 @@
+"""Stop training when the monitor has not improved for `patience` epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.monitor import Monitor
+
+if TYPE_CHECKING:
+    from hybrid_trainer.trainer import Trainer
+
+
+class EarlyStopping(Callback):
+    """Carries the decision; the monitor makes it."""
+
+    def __init__(self, monitor: Monitor, patience: int) -> None:
+        self.monitor = monitor
+        self.patience = patience
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Ask the trainer to stop once the monitor has stalled for `patience` epochs."""
+        self.monitor.update(trainer.history[-1])
+        if self.monitor.stalled >= self.patience:
+            trainer.stop_reason = (f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; "
+                                   f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The monitor's."""
+        return {"monitor": self.monitor.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a former state."""
+        self.monitor.load_state_dict(state["monitor"])

@@ -1,0 +1,24 @@
+"""The history file: one JSON line per epoch, byte-identical for identical runs, so no times in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybrid_trainer.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from hybrid_trainer.trainer import Trainer
+
+
+class HistoryFile(Callback):
+    """Appends each epoch row to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Write the row of the epoch that has ended."""
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(trainer.history[-1]) + "\n")

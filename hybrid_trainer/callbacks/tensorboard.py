@@ -1,0 +1,47 @@
+"""Epoch rows as TensorBoard scalars, train and valid of one metric in one chart each."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybrid_trainer.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from hybrid_trainer.trainer import Trainer
+
+
+class TensorBoard(Callback):
+    """Writes every number of an epoch row under its own name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writer: Any = None
+
+    def fit_start(self, trainer: Trainer) -> None:
+        """Open the event file."""
+        from torch.utils.tensorboard import SummaryWriter  # half a second, which only runs that train need
+
+        self._writer = SummaryWriter(str(self.folder))  # type: ignore[no-untyped-call]
+
+    def epoch_end(self, trainer: Trainer) -> None:
+        """Write the row; a NaN (a metric without any label) would only break the chart."""
+        row = trainer.history[-1]
+        for name, value in row.items():
+            if name != "epoch" and math.isfinite(value):
+                self._writer.add_scalar(_tag(name), value, int(row["epoch"]))
+        self._writer.flush()
+
+    def fit_end(self, trainer: Trainer) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _tag(name: str) -> str:
+    """valid/signal/macro_f1 -> signal/macro_f1/valid: TensorBoard groups by the first word."""
+    part, _, rest = name.partition("/")
+    if part not in ("train", "valid"):
+        return name
+    return f"{rest}/{part}" if "/" in rest else f"total/{rest}/{part}"

@@ -1,0 +1,94 @@
+"""Task losses, weights and masks: a batch's outputs and labels become one scalar and its parts.
+
+Shape legend: B batch, D output of a head, K active tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybrid_trainer.links import to_scaled
+from hybrid_trainer.registry import Registry
+from hybrid_trainer.types import Batch, TargetSpec
+
+TaskLoss = Callable[[Tensor, Tensor, TargetSpec], Tensor]
+LOSSES: Registry[TaskLoss] = Registry("loss")
+
+
+@LOSSES.register("cross_entropy")
+def cross_entropy(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
+    """(B, D) logits, (B,) classes -> (B,) negative log-likelihood in nats."""
+    return F.cross_entropy(raw, target, reduction="none")
+
+
+@LOSSES.register("mse")
+def mse(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
+    """(B, D) raw, (B, D) scaled labels -> (B,) squared error, the mean over the D numbers."""
+    return F.mse_loss(to_scaled(raw, spec), target, reduction="none").mean(dim=1)
+
+
+@LOSSES.register("huber")
+def huber(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
+    """(B, D) raw, (B, D) scaled labels -> (B,) Huber (1964) loss with delta 1, the mean over the D numbers."""
+    return F.huber_loss(to_scaled(raw, spec), target, reduction="none").mean(dim=1)
+
+
+DEFAULT_LOSS = {"classification": "cross_entropy", "regression": "huber"}
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """One batch's losses, on the device.
+
+    Attributes:
+        total: scalar, the weighted sum of the tasks' means: what is differentiated.
+        sums: (K,) sum of each task's loss over its labelled rows, detached. counts: (K,) how many those are.
+    """
+
+    total: Tensor
+    sums: Tensor
+    counts: Tensor
+
+
+class Criterion:
+    """The weighted sum of masked task losses; a task without a single label in the batch contributes nothing.
+
+    Args:
+        specs: the active tasks, in the order of the heads.
+        losses: name of each task's loss, where it isn't the default of its kind.
+        weights: weight of each task, 1 where not given. device: where outputs and labels will be.
+    """
+
+    def __init__(self, specs: list[TargetSpec], losses: Mapping[str, str], weights: Mapping[str, float],
+                 device: torch.device) -> None:
+        self.specs = specs
+        self._weights = torch.tensor([float(weights.get(spec.name, 1.0)) for spec in specs], device=device)
+        names = {spec.name: losses.get(spec.name, DEFAULT_LOSS[spec.kind]) for spec in specs}
+        self._losses = [LOSSES.get(names[spec.name], f"training.losses.{spec.name}") for spec in specs]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The active tasks' names."""
+        return [spec.name for spec in self.specs]
+
+    def __call__(self, outputs: Mapping[str, Tensor], batch: Batch) -> LossParts:
+        """Compare (B, D) raw outputs per task with the batch's labels; a masked row changes nothing."""
+        sums, counts = [], []
+        for spec, loss in zip(self.specs, self._losses, strict=True):
+            mask = batch.mask[spec.name]  # (B,)
+            per_row = loss(outputs[spec.name].float(), batch.targets[spec.name], spec)  # (B,)
+            # where, not a product: a masked row's loss may be infinite, and 0 * inf is NaN.
+            sums.append(torch.where(mask > 0, per_row, 0.0).sum())
+            counts.append(mask.sum())
+        sum_, count = torch.stack(sums), torch.stack(counts)  # (K,)
+        return LossParts(self.total(sum_, count), sum_.detach(), count)
+
+    def total(self, sums: Tensor, counts: Tensor) -> Tensor:
+        """The weighted sum of the tasks' means from (K,) sums and counts."""
+        means = sums / counts.clamp(min=1)
+        return (means * self._weights).sum()

@@ -1,0 +1,46 @@
+"""Which device and which precision a run computes with."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from hybrid_trainer.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """auto, cpu or cuda -> a device; cuda without a GPU is a ConfigError."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("training.device: there is no GPU that torch can use; set training.device=cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What forward passes compute in; `dtype` None is plain float32, float16 also needs its gradients scaled."""
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype | None
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context for a forward pass."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss so that float16 gradients don't underflow; does nothing for other types."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+
+def choose_precision(name: str, device: torch.device) -> Precision:
+    """auto, fp32, bf16 or fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU."""
+    if name == "auto":
+        name = "fp32"
+        if device.type == "cuda":
+            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return Precision(name, device, {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name])

@@ -1,0 +1,95 @@
+"""Naive predictions for the same rows: what a model has to beat to be worth anything.
+
+Every constant in them is fitted on training rows alone, as the model's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hybrid_trainer.config.targets import TargetConfig, VolatilityTarget
+from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.data.features import Bars, Values, lagged, log_return, rolling_sum
+from hybrid_trainer.data.targets import Target, per_instrument
+from hybrid_trainer.types import TargetSpec
+
+_DECAY = 0.94  # RiskMetrics (1996), for daily data
+_EWMA_BARS = 75  # 0.94 ** 75 < 1 %: the rest weighs nothing
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A naive prediction of one task for the rows of one part.
+
+    Attributes:
+        name: what it is, in a user's words.
+        raw: (R, D) log probabilities, or scaled numbers. spec: the task's, with an identity link.
+    """
+
+    name: str
+    raw: Tensor
+    spec: TargetSpec
+
+
+def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) -> list[Baseline]:
+    """The baselines of a task on a part's rows: class prior, or constant; for volatility EWMA and persistence as well."""
+    rows = data.split.rows[part]
+    train = data.split.rows["train"]
+    known = train[target.labelled[train]]
+    if target.spec.kind == "classification":
+        counts = np.bincount(target.values[known], minlength=target.spec.dim)
+        prior = torch.from_numpy(np.log(np.maximum(counts, 1e-12) / counts.sum())).float()
+        return [Baseline("class prior", prior.expand(len(rows), -1), target.spec)]
+    constant = np.broadcast_to(target.values[known].mean(axis=0), (len(rows), target.spec.dim))
+    found = [_scaled("training mean", constant, target)]
+    if isinstance(config, VolatilityTarget):
+        for name, forecast in VOLATILITY_FORECASTS.items():
+            values = per_instrument(data.table, lambda bars, forecast=forecast: forecast(bars, config.horizon))  # type: ignore[misc]
+            found.append(_scaled(name, _calibrated(values, target, known, rows), target))
+    return found
+
+
+def ewma_volatility(bars: Bars, horizon: int) -> Values:
+    """Log volatility over the horizon by exponentially weighted squared returns up to t."""
+    squares = log_return(bars.close) ** 2
+    total = np.zeros_like(squares)
+    for lag in range(_EWMA_BARS):
+        # The first bars of an instrument have fewer returns behind them; the weights below make up for it.
+        total = total + np.nan_to_num(lagged(squares, lag)) * _DECAY**lag
+    ages = np.maximum(np.minimum(np.arange(len(squares)), _EWMA_BARS), 1)
+    weights = (1 - _DECAY**ages) / (1 - _DECAY)
+    return 0.5 * np.log(horizon * total / weights)
+
+
+def persistent_volatility(bars: Bars, horizon: int) -> Values:
+    """Log realised volatility of the last `horizon` bars."""
+    return 0.5 * np.log(rolling_sum(log_return(bars.close) ** 2, horizon))
+
+
+VOLATILITY_FORECASTS: dict[str, Callable[[Bars, int], Values]] = {
+    "EWMA volatility": ewma_volatility,
+    "persistence": persistent_volatility,
+}
+
+
+def _calibrated(forecast: Values, target: Target, train: np.ndarray[tuple[int], np.dtype[np.int64]],
+                rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Values:
+    """Label ~ a + b * forecast by least squares on training rows (Mincer and Zarnowitz, 1969): no easy win by a bias."""
+    usable = train[np.isfinite(forecast[train])]
+    design = np.stack([np.ones(len(usable)), forecast[usable]], axis=1)
+    (a, b), *_ = np.linalg.lstsq(design, target.values[usable, 0], rcond=None)
+    # Where nothing has moved, log volatility is -inf: the training mean stands in.
+    fallback = target.values[train, 0].mean()
+    values = forecast[rows]
+    return np.where(np.isfinite(values), a + b * values, fallback)[:, None]
+
+
+def _scaled(name: str, values: Values, target: Target) -> Baseline:
+    spec = replace(target.spec, link="identity")
+    scaled = (values - np.array(spec.shift)) / np.array(spec.scale)
+    return Baseline(name, torch.from_numpy(np.ascontiguousarray(scaled)), spec)

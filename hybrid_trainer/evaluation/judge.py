@@ -1,0 +1,78 @@
+"""The one look at the test split: each task's metrics beside naive baselines on the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hybrid_trainer.config.targets import TargetConfig
+from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.evaluation.baselines import baselines
+from hybrid_trainer.metrics import metric_for
+from hybrid_trainer.types import LOWER_IS_BETTER, TargetSpec
+
+DECIDING = {"classification": "log_loss", "regression": "rmse"}
+"""The metric by which the strongest baseline of a task is chosen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """One task on the test rows.
+
+    Attributes:
+        rows: how many had a label.
+        metrics: the model's. baselines: each baseline's, by its name. strongest: the hardest baseline to beat.
+    """
+
+    spec: TargetSpec
+    rows: int
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]]
+    strongest: str
+
+    def beaten(self, metric: str) -> bool:
+        """Whether the model is better than the strongest baseline by one metric."""
+        ours, theirs = self.metrics[metric], self.baselines[self.strongest][metric]
+        return ours < theirs if metric in LOWER_IS_BETTER else ours > theirs
+
+
+def evaluate(data: Dataset, outputs: dict[str, Tensor], configs: dict[str, TargetConfig], part: str = "test") -> list[TaskResult]:
+    """Judge raw outputs {task: (R, D)} for the decision rows of a part; masked rows don't count."""
+    results = []
+    rows = torch.from_numpy(data.split.rows[part])
+    for target in data.targets:
+        spec = target.spec
+        label = data.tensors.targets[spec.name].cpu()[rows]
+        mask = data.tensors.mask[spec.name].cpu()[rows]
+        said = {base.name: _metrics(base.spec, base.raw, label, mask)
+                for base in baselines(data, target, configs[spec.name], part)}
+        strongest = min(said, key=lambda name: said[name][DECIDING[spec.kind]])
+        results.append(TaskResult(spec=spec, rows=int(mask.sum()), metrics=_metrics(spec, outputs[spec.name], label, mask),
+                                  baselines=said, strongest=strongest))
+    return results
+
+
+def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict[str, float]:
+    metric = metric_for(spec, torch.device("cpu"))
+    metric.update(raw, label, mask)
+    return metric.compute()
+
+
+def as_json(results: list[TaskResult]) -> dict[str, Any]:
+    """The content of report/metrics.json."""
+    return {result.spec.name: {"kind": result.spec.kind, "rows": result.rows, "model": result.metrics,
+                               "baselines": result.baselines, "strongest_baseline": result.strongest}
+            for result in results}
+
+
+def headline(results: list[TaskResult]) -> dict[str, float]:
+    """The flat numbers for run.json: test/<task>/<metric>, and the strongest baseline's beside them."""
+    found: dict[str, float] = {}
+    for result in results:
+        for metric, value in result.metrics.items():
+            found[f"test/{result.spec.name}/{metric}"] = value
+            found[f"baseline/{result.spec.name}/{metric}"] = result.baselines[result.strongest][metric]
+    return found

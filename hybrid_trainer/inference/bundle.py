@@ -1,0 +1,123 @@
+"""The saved model: written whole, verified and replayed before it is used. No pickle anywhere.
+
+    weights.safetensors  scaler.skops  schema.json  golden.safetensors  MODEL_CARD.md  manifest.json (SHA-256 of each)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hybrid_trainer.data.scaling import Scaler
+from hybrid_trainer.errors import BundleError, UserError
+from hybrid_trainer.inference.predictor import Predictor
+from hybrid_trainer.inference.schema import BundleSchema
+from hybrid_trainer.models import make_model
+
+MANIFEST = "manifest.json"
+WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = "weights.safetensors", "scaler.skops", "schema.json", "golden.safetensors", "MODEL_CARD.md"
+_TOLERANCE = 1e-4
+
+
+def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], card: str) -> None:
+    """Write a bundle; the folder appears with everything in it, or not at all.
+
+    Args:
+        folder: where to; a former bundle there is replaced.
+        golden: a few windows in units, `x` (B, T, F), `ids` (B, K) and, where the model has one, `context` (B, C); their
+            predictions are computed here and kept beside them.
+        card: the model card's text.
+    """
+    import skops.io  # here: four seconds that only saving and loading need
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        weights = {name: value.detach().cpu().contiguous() for name, value in predictor.model.state_dict().items()}
+        save_file(weights, temporary / WEIGHTS)
+        skops.io.dump(predictor.scaler.transformer, temporary / SCALER)
+        predictor.schema.write(temporary / SCHEMA)
+        outputs = predictor.predict_windows(golden["x"], golden.get("context"), golden["ids"])
+        save_file({**golden, **{f"output.{name}": value.contiguous() for name, value in outputs.items()}}, temporary / GOLDEN)
+        (temporary / CARD).write_text(card, encoding="utf-8")
+        digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)  # noqa: PTH105 - a folder, in one step
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_bundle(folder: Path) -> Predictor:
+    """Verify a bundle's files, make its model on the CPU, and replay its golden batch.
+
+    Raises:
+        BundleError: a file is missing, altered or of a sort that isn't trusted, or the golden batch comes out different.
+    """
+    _verify(folder)
+    schema = BundleSchema.read(folder / SCHEMA)
+    try:
+        model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
+        model.load_state_dict(load_file(folder / WEIGHTS))
+        golden = load_file(folder / GOLDEN)
+    except (SafetensorError, RuntimeError, TypeError, UserError) as error:
+        raise BundleError(f"{folder}: the weights do not fit the schema ({error})") from error
+    predictor = Predictor(model=model.eval(), scaler=Scaler(_load_scaler(folder / SCALER), schema.clip), schema=schema)
+    _replay(folder, predictor, golden)
+    return predictor
+
+
+def _load_scaler(path: Path) -> object:
+    import skops.io
+
+    try:
+        return skops.io.load(path, trusted=[])
+    except Exception as error:
+        raise BundleError(f"{path}: the scaler holds something that is not trusted or cannot be read ({error})") from error
+
+
+def _verify(folder: Path) -> None:
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: there is no such folder; name a run's model folder: RUN_DIR/model")
+    try:
+        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        inner = folder / "model" / MANIFEST
+        hint = f"; did you mean {inner.parent}?" if inner.is_file() else ""
+        raise BundleError(f"{folder}: not a saved model: there is no {MANIFEST}{hint}") from None
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{folder / MANIFEST}: the file is damaged ({error})") from error
+    if not isinstance(digests, dict):
+        raise BundleError(f"{folder / MANIFEST}: the file is damaged")
+    for name in (WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD):
+        path = folder / name
+        if name not in digests or not path.is_file():
+            raise BundleError(f"{path}: the file is missing; the model is incomplete")
+        if _sha256(path) != digests[name]:
+            raise BundleError(f"{path}: the file was altered (its SHA-256 is not the one in {MANIFEST})")
+
+
+def _replay(folder: Path, predictor: Predictor, golden: dict[str, Tensor]) -> None:
+    outputs = predictor.predict_windows(golden["x"], golden.get("context"), golden["ids"])
+    for name, value in outputs.items():
+        said = golden[f"output.{name}"]
+        if not torch.allclose(value, said, rtol=_TOLERANCE, atol=_TOLERANCE):
+            worst = float((value - said).abs().max())
+            raise BundleError(f"{folder}: on this machine the model's own golden batch comes out different ('{name}' by up "
+                              f"to {worst:.2g}); it is not the model that was tested")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,103 @@
+"""A model with its preprocessing: rows of a table in, predictions in the targets' own units out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hybrid_trainer.data.dataset import panel_tensors
+from hybrid_trainer.data.panel import build_panel
+from hybrid_trainer.data.scaling import Scaler
+from hybrid_trainer.data.sources import Table, read_table
+from hybrid_trainer.data.vocabulary import Vocabulary
+from hybrid_trainer.data.windows import WindowLoader
+from hybrid_trainer.engine.collect import collect
+from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.errors import BundleError, TableError
+from hybrid_trainer.inference.schema import BundleSchema
+from hybrid_trainer.links import to_prediction
+from hybrid_trainer.types import TargetSpec
+
+_BATCH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What a bundle holds, ready to use."""
+
+    model: nn.Module
+    scaler: Scaler
+    schema: BundleSchema
+
+    def predict_file(self, path: Path) -> pl.DataFrame:
+        """Predict for every decidable row of a file; see `predict`."""
+        return self.predict(read_table(path, self.schema.layout, missing=self.schema.missing))
+
+    def predict(self, table: Table) -> pl.DataFrame:
+        """One prediction per row that ends a full window.
+
+        Returns:
+            Columns timestamp, instrument, and per task its output name: `signal_probs` and `regime_probs` hold a
+            list of class probabilities, `volatility_pred` and `sl_tp_pred` a list of numbers in the target's units.
+
+        Raises:
+            TableError: no row ends a full window.
+        """
+        schema = self.schema
+        panel = build_panel(table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.context)
+        if list(panel.feature_names) != schema.feature_names:
+            lacking = sorted(set(schema.feature_names) - set(panel.feature_names))
+            raise BundleError(f"{table.file}: the features {lacking} of the model cannot be computed from this table")
+        rows = panel.decidable_rows(schema.time_window)
+        if not len(rows):
+            raise TableError(f"{table.file}: no row can be predicted: a window needs {schema.time_window} rows behind "
+                             "each other with all features (the first rows of an instrument warm the features up)")
+        vocabulary = Vocabulary(tuple(schema.vocabularies["instrument"]))
+        ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
+        tensors = panel_tensors(self.scaler(panel.features), panel.context, ids, [])
+        loader = WindowLoader(tensors, torch.from_numpy(rows), time_window=schema.time_window, batch_size=_BATCH)
+        outputs = collect(self.model, loader, choose_precision("fp32", torch.device("cpu")))
+        return prediction_frame(table, rows, outputs, schema.specs)
+
+    def predict_windows(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
+        """Predict from windows of features in units, (B, T, F); returns {output name: (B, D)}."""
+        flat = self.scaler(x.flatten(0, 1).numpy())  # (B * T, F)
+        self.model.eval()
+        with torch.inference_mode():
+            outputs = self.model(torch.from_numpy(flat).view(x.shape), context, ids)
+        return {spec.output_name: to_prediction(outputs[spec.name], spec) for spec in self.schema.specs}
+
+
+def prediction_frame(table: Table, rows: NDArray[np.int64], outputs: dict[str, Tensor], specs: list[TargetSpec]) -> pl.DataFrame:
+    """Timestamp, instrument and the predictions of some decision rows."""
+    frame = pl.DataFrame({
+        "timestamp": times(table.timestamp[rows]),
+        "instrument": [table.instruments[code] for code in table.instrument[rows]],
+    })
+    columns = [pl.Series(spec.output_name, to_prediction(outputs[spec.name], spec).tolist(), dtype=pl.List(pl.Float32))
+               for spec in specs]
+    return frame.with_columns(columns)
+
+
+def times(timestamps: NDArray[np.int64]) -> pl.Series:
+    """Timestamps as UTC times, or as they are where they are a plain integer clock."""
+    plain = pl.Series(timestamps)
+    year = 365 * 86_400 * 10**9
+    if len(plain) and int(np.abs(timestamps).max()) < year:
+        return plain
+    return plain.cast(pl.Datetime("ns", "UTC"))
+
+
+def flat_columns(frame: pl.DataFrame, specs: list[TargetSpec]) -> pl.DataFrame:
+    """The same with one column per number, `signal_probs_up`, for formats without lists such as CSV."""
+    for spec in specs:
+        names = [f"{spec.output_name}_{label}" for label in spec.labels] if spec.dim > 1 else [spec.output_name]
+        values = [pl.col(spec.output_name).list.get(index).alias(f"\0{name}") for index, name in enumerate(names)]
+        frame = frame.with_columns(values).drop(spec.output_name).rename({f"\0{name}": name for name in names})
+    return frame

@@ -1,0 +1,110 @@
+"""From a command line to one run or a sweep; whatever is wrong in the config is told before anything starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from hybrid_trainer.config import user_files
+from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
+from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.errors import ConfigError, UserError
+from hybrid_trainer.train import train
+
+log = logging.getLogger(__name__)
+
+
+def launch(arguments: list[str]) -> int:
+    """Start one run, or with --multirun a sweep; returns the exit status."""
+    arguments = user_files.take_config_option(arguments)
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    given = [argument for argument in arguments if not argument.startswith("-")]
+    unknown = [flag for flag in flags if flag not in ("--multirun", "-m")]
+    if unknown:
+        raise UserError(f"{unknown[0]}: no such option; --help shows what there is")
+    overrides = prepare(user_files.overrides() + given)
+    if flags:
+        return _sweep(overrides)
+    tree = compose_config(overrides)
+    config = to_config(tree)
+    HydraConfig.instance().set_config(tree)
+    train(config, Path(tree.hydra.run.dir), given)
+    return 0
+
+
+def hand_to_hydra(arguments: list[str]) -> int:
+    """Let Hydra carry out its own flags, such as --cfg job."""
+    arguments = user_files.take_config_option(arguments)
+    overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
+    rest = [argument for argument in arguments if argument not in overrides]
+    _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never)
+    return 0
+
+
+def _sweep(overrides: list[str]) -> int:
+    """Check every value of every dimension, then let Hydra's sweeper and launcher run the jobs."""
+    for point in _points(overrides):
+        to_config(compose_config(point))
+    failures: list[str] = []
+
+    def job(tree: DictConfig) -> Any:
+        hydra_config = HydraConfig.get()
+        task = list(hydra_config.overrides.task)
+        try:
+            run = train(to_config(tree), Path(hydra_config.runtime.output_dir), task)
+        except Exception as error:
+            failures.append(f"{hydra_config.runtime.output_dir} ({', '.join(task)}): {error}")
+            sys.stderr.write(f"error: job {hydra_config.job.num} failed: {error}\n")
+            raise
+        return run.record["metrics"].get("valid/loss")
+
+    try:
+        _hydra(["--multirun", *overrides], job)
+    except Exception:
+        if not failures:
+            raise
+    if failures:
+        sys.stderr.write(f"error: {len(failures)} job(s) of the sweep failed:\n")
+        sys.stderr.writelines(f"error:   {failure}\n" for failure in failures)
+        return 1
+    return 0
+
+
+def _points(overrides: list[str]) -> list[list[str]]:
+    """The first value of every dimension together, then each further value of one dimension at a time."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    values = []
+    for text, override in zip(overrides, parsed, strict=True):
+        if override.is_discrete_sweep() and not override.is_glob_sweep() if hasattr(override, "is_glob_sweep") else override.is_discrete_sweep():
+            key = text.partition("=")[0]
+            values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        elif override.is_sweep_override():
+            values.append([])  # an interval: the sweeper picks from it
+        else:
+            values.append([text])
+    first = [options[0] for options in values if options]
+    points = [first]
+    for index, options in enumerate(values):
+        before = [other[0] for other in values[:index] if other]
+        after = [other[0] for other in values[index + 1 :] if other]
+        points += [[*before, option, *after] for option in options[1:]]
+    return points
+
+
+def _hydra(arguments: list[str], job: Any) -> None:
+    register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing and leaving; messages are made here
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()
+
+
+def _never(tree: DictConfig) -> None:
+    raise ConfigError("nothing was to be run")

@@ -1,0 +1,95 @@
+"""Streaming metrics: sums on the device while batches pass, numbers when the epoch ends; exact over masked rows.
+
+Each equals scikit-learn's of the same name on the labelled rows. Shape legend: B batch, D output of a head, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hybrid_trainer.links import to_scaled
+from hybrid_trainer.types import TargetSpec
+
+
+class Metric(Protocol):
+    """A running set of sums for one task."""
+
+    def update(self, raw: Tensor, target: Tensor, mask: Tensor) -> None:
+        """Add a batch: raw outputs (B, D), labels (B,) or (B, D), mask (B,); nothing waits for the device."""
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of all rows added so far; NaN where no row had a label. Waits for the device."""
+
+
+class ClassificationMetric:
+    """Accuracy, balanced accuracy, macro F1, Matthews correlation and log-loss from a confusion matrix."""
+
+    def __init__(self, spec: TargetSpec, device: torch.device) -> None:
+        self.confusion = torch.zeros(spec.dim, spec.dim, dtype=torch.float64, device=device)  # (C true, C predicted)
+        self.log_loss = torch.zeros((), dtype=torch.float64, device=device)
+
+    def update(self, raw: Tensor, target: Tensor, mask: Tensor) -> None:
+        """Add (B, C) logits, (B,) classes, (B,) mask."""
+        classes = raw.shape[1]
+        true = F.one_hot(target, classes).float() * mask[:, None]  # (B, C)
+        predicted = F.one_hot(raw.argmax(dim=1), classes).float()  # (B, C)
+        # A product of 0/1 matrices counts exactly in float32 and, unlike bincount, neither waits nor races on a GPU.
+        self.confusion += (true.T @ predicted).double()
+        nll = F.cross_entropy(raw.float(), target, reduction="none")
+        self.log_loss += torch.where(mask > 0, nll, 0.0).sum(dtype=torch.float64)
+
+    def compute(self) -> dict[str, float]:
+        """Classes that neither occur nor are predicted are left out of the means, as in scikit-learn."""
+        confusion = self.confusion.cpu()
+        n = confusion.sum()
+        hits, true, predicted = confusion.diag(), confusion.sum(dim=1), confusion.sum(dim=0)
+        recall = hits / true
+        f1 = 2 * hits / (true + predicted)
+        covariance = hits.sum() * n - (true * predicted).sum()
+        spread = ((n**2 - (predicted**2).sum()) * (n**2 - (true**2).sum())).sqrt()
+        return {
+            "accuracy": (hits.sum() / n).item(),
+            "balanced_accuracy": recall[true > 0].mean().item(),
+            "macro_f1": f1[true + predicted > 0].mean().item(),
+            "mcc": (covariance / spread).item() if spread > 0 else (0.0 if n > 0 else float("nan")),
+            "log_loss": (self.log_loss.cpu() / n).item(),
+        }
+
+
+class RegressionMetric:
+    """MAE, RMSE and R², each the mean over the D numbers; MAE and RMSE in the target's own units."""
+
+    def __init__(self, spec: TargetSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        # rows: |error|, error², label, label²; in scaled units, so that the sums of squares keep their digits. (4, D)
+        self.sums = torch.zeros(4, spec.dim, dtype=torch.float64, device=device)
+
+    def update(self, raw: Tensor, target: Tensor, mask: Tensor) -> None:
+        """Add (B, D) raw outputs, (B, D) scaled labels, (B,) mask."""
+        label = target.double()
+        error = to_scaled(raw.double(), self.spec) - label
+        rows = torch.stack([error.abs(), error**2, label, label**2])  # (4, B, D)
+        self.sums += torch.where(mask[:, None] > 0, rows, 0.0).sum(dim=1)
+        self.count += mask.sum()
+
+    def compute(self) -> dict[str, float]:
+        """R² is 1 - residual / total sum of squares per number, then the mean."""
+        n = self.count.cpu()
+        absolute, squared, label, label_squared = self.sums.cpu()
+        scale = torch.tensor(self.spec.scale, dtype=torch.float64)
+        total = label_squared - label**2 / n
+        return {
+            "mae": (absolute / n * scale).mean().item(),
+            "rmse": ((squared / n).sqrt() * scale).mean().item(),
+            "r2": (1 - squared / total).mean().item(),
+        }
+
+
+def metric_for(spec: TargetSpec, device: torch.device) -> Metric:
+    """The metric of a task's kind."""
+    return ClassificationMetric(spec, device) if spec.kind == "classification" else RegressionMetric(spec, device)

@@ -1,0 +1,41 @@
+"""Model families by name: config and saved models name one, nothing else picks code.
+
+A family is made with `maker(dims, **flat parameters)` and called with (x, context, ids); it gives {task: (B, D) raw}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from hybrid_trainer.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputDims:
+    """What the data says of a model's inputs and heads.
+
+    Attributes:
+        features: F. context: C, 0 where there is none. time_window: T.
+        vocabularies: categories of each of the K categorical inputs, `<unk>` included.
+        heads: outputs D of each task, in the order of the heads.
+    """
+
+    features: int
+    context: int
+    time_window: int
+    vocabularies: dict[str, int]
+    heads: dict[str, int]
+
+
+MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
+NOT_PARAMETERS = frozenset({"name", "time_window", "heads"})
+"""Keys of a model's config that say what data it gets, not how it is made."""
+
+
+def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Module:
+    """Make a model of a family from flat parameters."""
+    return MODELS.get(name, "model.name")(dims, **parameters)

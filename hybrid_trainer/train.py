@@ -1,0 +1,126 @@
+"""One run, start to finish; read it as the list of its steps."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data.sources import Table, load_table
+from hybrid_trainer.runs.atomic import write_json
+from hybrid_trainer.runs.directory import RunDirectory, claimed
+from hybrid_trainer.runs.logs import logging_to
+from hybrid_trainer.seeding import seed_everything
+
+if TYPE_CHECKING:
+    from hybrid_trainer.data.dataset import Dataset
+    from hybrid_trainer.evaluation.judge import TaskResult
+    from hybrid_trainer.inference.predictor import Predictor
+    from hybrid_trainer.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory:
+    """Train, test and save one model in a directory of its own.
+
+    Args:
+        config: the whole run, checked. directory: where it goes; it must not be another run's.
+        overrides: as they were given, for the record.
+
+    Raises:
+        UserError: the table, the directory or the training went wrong; the record in the directory says how.
+    """
+    plain = asdict(config)
+    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=OmegaConf.to_yaml(plain),
+                 overrides=overrides) as run, logging_to(directory / "train.log"):
+        log.info("run %s", run.path)
+        table = _load(config)  # torch isn't imported yet: a bad table is told at once
+        _run(config, run, table)
+        return run
+
+
+def _run(config: Config, run: RunDirectory, table: Table) -> None:
+    seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
+    from hybrid_trainer import build
+    from hybrid_trainer.engine.collect import collect
+    from hybrid_trainer.evaluation import judge, report
+
+    on = build.machine(config)
+    data = build.dataset(config, table, on.device)
+    write_json(run.path / "split_report.json", data.split_report)
+    _log_split(data)
+    spec = build.model_spec(config, data)
+    trainer = build.trainer(config, spec, data, run.path, _log_dir(config, run), on)
+    batch_size = config.training.batch_size
+    trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
+
+    best_epoch = build.load_best(trainer, run.checkpoints)
+    outputs = collect(trainer.model, data.loader("test", batch_size), on.precision)
+    results = judge.evaluate(data, outputs, config.active_targets)
+    write_json(run.report / "metrics.json", judge.as_json(results))
+    report.write_predictions(run.report / "predictions.parquet", data, outputs)
+
+    predictor = build.predictor(config, spec, data, trainer, run.record["provenance"])
+    bundle = _save(config, run, data, predictor, results)
+    metrics = trainer.history[best_epoch - 1] | judge.headline(results)
+    reason = trainer.stop_reason or f"all {config.training.epochs} epochs done"
+    _summarise(config, run, trainer, results, best_epoch, bundle)
+    run.finish("complete", reason, best_epoch=best_epoch, epochs=trainer.epoch, metrics=metrics, bundle=str(bundle),
+               data_sha256=table.sha256, device=str(on.device), precision=on.precision.name,
+               threads=config.training.threads)
+
+
+def _load(config: Config) -> Table:
+    table = load_table(config.data, config.active_targets)
+    log.info("table %s: %d rows, %d instrument(s)", table.file, len(table), len(table.instruments))
+    for note in table.notes:
+        log.warning("%s", note)
+    return table
+
+
+def _log_split(data: Dataset) -> None:
+    for part, said in data.split_report["parts"].items():
+        log.info("%-5s %6d rows, %s to %s; %d purged", part, said["rows"], said["first"], said["last"], said["purged"])
+
+
+def _log_dir(config: Config, run: RunDirectory) -> Path:
+    root = config.paths.log_dir
+    return run.path / "tensorboard" if root is None else Path(root) / run.record["name"]
+
+
+def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor, results: list[TaskResult]) -> Path:
+    from hybrid_trainer import build
+    from hybrid_trainer.evaluation.report import model_card
+    from hybrid_trainer.inference.bundle import save_bundle
+
+    card = model_card(run.record["name"], data, results, predictor.schema.origin)
+    save_bundle(run.bundle, predictor, build.golden_windows(data), card)
+    published = config.paths.model_save_path
+    if published is None:
+        return run.bundle
+    target = Path(published) / run.record["name"]
+    shutil.copytree(run.bundle, target)
+    return target
+
+
+def _summarise(config: Config, run: RunDirectory, trainer: Trainer, results: list[TaskResult], best_epoch: int,
+               bundle: Path) -> None:
+    from hybrid_trainer.evaluation.report import results_table
+
+    log.info("%s", trainer.stop_reason or "all epochs done")
+    log.info("\n%s\n", results_table(results))
+    facts: dict[str, Any] = {
+        "best epoch": f"{best_epoch} of {trainer.epoch} (by {config.callbacks.checkpoint.monitor})",
+        "config": run.path / "config.yaml",
+        "model": bundle,
+        "metrics": run.report / "metrics.json",
+        "log": run.path / "train.log",
+    }
+    for name, value in facts.items():
+        log.info("%-10s %s", name, value)
