@@ -106,7 +106,9 @@ def _groups() -> str:
     folder = files("hybrid_trainer.conf")
     lines = []
     for group in ("data", "model", "training", "callbacks", "experiment"):
-        names = sorted(entry.name.removesuffix(".yaml") for entry in (folder / group).iterdir() if entry.name.endswith(".yaml"))
+        names = sorted(
+            entry.name.removesuffix(".yaml") for entry in (folder / group).iterdir() if entry.name.endswith(".yaml")
+        )
         lines.append(f"  {group:<11}{' | '.join(names)}")
     return "\n".join(lines)
 

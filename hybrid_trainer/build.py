@@ -61,16 +61,19 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         TableError: no window fits, the split leaves a part empty, or a target has no labels to learn from.
     """
     window = config.model.time_window
-    panel = build_panel(table, feature_set=config.data.feature_set, features=config.data.features,
-                        context=config.data.context)
+    panel = build_panel(
+        table, feature_set=config.data.feature_set, features=config.data.features, context=config.data.context
+    )
     targets = build_targets(table, config.active_targets)
     decidable = panel.decidable_rows(window)
     _refuse_no_window(panel, decidable, window, table.file)
     labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
     rows = decidable[labelled]
     if not len(rows):
-        raise TableError(f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
-                         f"({', '.join(config.heads)})")
+        raise TableError(
+            f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
+            f"({', '.join(config.heads)})"
+        )
     horizon = max(target.spec.horizon for target in targets)
     split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
     train = split.rows["train"]
@@ -79,17 +82,32 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
     ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
     tensors = panel_tensors(scaler(panel.features), panel.context, ids, targets).to(device)
-    report = splits.report(split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum()))
-    return Dataset(table=table, panel=panel, targets=targets, split=split, split_report=report, scaler=scaler,
-                   vocabularies={"instrument": vocabulary}, tensors=tensors, time_window=window)
+    report = splits.report(
+        split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum())
+    )
+    return Dataset(
+        table=table,
+        panel=panel,
+        targets=targets,
+        split=split,
+        split_report=report,
+        scaler=scaler,
+        vocabularies={"instrument": vocabulary},
+        tensors=tensors,
+        time_window=window,
+    )
 
 
-def _refuse_no_window(panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, file: str) -> None:
+def _refuse_no_window(
+    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, file: str
+) -> None:
     if len(decidable):
         return
     longest = int((panel.segments[:, 1] - panel.segments[:, 0]).max()) if len(panel.segments) else 0
-    raise TableError(f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
-                     f"model.time_window={window}; bring more rows or lower model.time_window")
+    raise TableError(
+        f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
+        f"model.time_window={window}; bring more rows or lower model.time_window"
+    )
 
 
 def model_spec(config: Config, data: Dataset) -> ModelSpec:
@@ -111,13 +129,29 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
     criterion = Criterion(data.specs, settings.losses, settings.loss_weights, on.device)
-    optimizer = make_optimizer(settings.optimizer, model, learning_rate=settings.learning_rate,
-                               weight_decay=settings.weight_decay, momentum=settings.momentum)
+    optimizer = make_optimizer(
+        settings.optimizer,
+        model,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        momentum=settings.momentum,
+    )
     stepper = Stepper(model, criterion, optimizer, on.precision, settings.clip_norm)
-    log.info("model %s: %s parameters; %s, %s, %d threads", spec.name,
-             f"{sum(p.numel() for p in model.parameters()):,}", on.device, on.precision.name, settings.threads)
-    return Trainer(stepper, schedule(config, optimizer), callbacks(config, run_path, log_dir), epochs=settings.epochs,
-                   device=on.device)
+    log.info(
+        "model %s: %s parameters; %s, %s, %d threads",
+        spec.name,
+        f"{sum(p.numel() for p in model.parameters()):,}",
+        on.device,
+        on.precision.name,
+        settings.threads,
+    )
+    return Trainer(
+        stepper,
+        schedule(config, optimizer),
+        callbacks(config, run_path, log_dir),
+        epochs=settings.epochs,
+        device=on.device,
+    )
 
 
 def schedule(config: Config, optimizer: torch.optim.Optimizer) -> Schedule:
@@ -125,8 +159,13 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer) -> Schedule:
     settings = config.training.schedule
     if settings.kind == "none":
         return Constant()
-    return Plateau(optimizer, Monitor(settings.monitor), factor=settings.factor, patience=settings.patience,
-                   min_learning_rate=settings.min_learning_rate)
+    return Plateau(
+        optimizer,
+        Monitor(settings.monitor),
+        factor=settings.factor,
+        patience=settings.patience,
+        min_learning_rate=settings.min_learning_rate,
+    )
 
 
 def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
@@ -149,8 +188,10 @@ def load_best(trainer: Trainer, checkpoints: Path) -> int:
     """Give the trainer's model the weights of its best epoch; returns which that was."""
     path = checkpoints / "best.pt"
     if not path.exists():
-        raise TrainingError("no epoch could be called the best: callbacks.checkpoint.monitor was never a number; "
-                            "the validation rows may hold no label of that task")
+        raise TrainingError(
+            "no epoch could be called the best: callbacks.checkpoint.monitor was never a number; "
+            "the validation rows may hold no label of that task"
+        )
     state = load_checkpoint(path, trainer.device)
     trainer.model.load_state_dict(state["model"])
     return int(state["epoch"])
@@ -159,14 +200,23 @@ def load_best(trainer: Trainer, checkpoints: Path) -> int:
 def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:
     """The trained model with its preprocessing, on the CPU."""
     schema = BundleSchema(
-        model=spec, specs=data.specs, time_window=config.model.time_window,
-        feature_set=config.data.feature_set, feature_columns=config.data.features,
-        feature_names=list(data.panel.feature_names), context=config.data.context,
+        model=spec,
+        specs=data.specs,
+        time_window=config.model.time_window,
+        feature_set=config.data.feature_set,
+        feature_columns=config.data.features,
+        feature_names=list(data.panel.feature_names),
+        context=config.data.context,
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
-        clip=config.data.clip, missing=config.data.missing,
+        clip=config.data.clip,
+        missing=config.data.missing,
         layout=inference_layout(config, data.table),
-        origin={"hybrid_trainer": origin["hybrid_trainer"], "python": origin["python"], **origin["packages"],
-                "data_sha256": data.table.sha256},
+        origin={
+            "hybrid_trainer": origin["hybrid_trainer"],
+            "python": origin["python"],
+            **origin["packages"],
+            "data_sha256": data.table.sha256,
+        },
     )
     return Predictor(model=trainer.model.cpu().eval(), scaler=data.scaler, schema=schema)
 
@@ -176,8 +226,14 @@ def inference_layout(config: Config, table: Table) -> Layout:
     layout = table.layout
     inputs = tuple(dict.fromkeys([*config.data.features, *config.data.context]))
     prices = layout.prices if config.data.feature_set == "core" else {}
-    return replace(layout, prices=prices, adjusted_close=layout.adjusted_close if prices else None, numbers=inputs,
-                   labels=(), optional=())
+    return replace(
+        layout,
+        prices=prices,
+        adjusted_close=layout.adjusted_close if prices else None,
+        numbers=inputs,
+        labels=(),
+        optional=(),
+    )
 
 
 def golden_windows(data: Dataset, count: int = 8) -> dict[str, torch.Tensor]:

@@ -64,8 +64,9 @@ class Criterion:
         weights: weight of each task, 1 where not given. device: where outputs and labels will be.
     """
 
-    def __init__(self, specs: list[TargetSpec], losses: Mapping[str, str], weights: Mapping[str, float],
-                 device: torch.device) -> None:
+    def __init__(
+        self, specs: list[TargetSpec], losses: Mapping[str, str], weights: Mapping[str, float], device: torch.device
+    ) -> None:
         self.specs = specs
         self._weights = torch.tensor([float(weights.get(spec.name, 1.0)) for spec in specs], device=device)
         names = {spec.name: losses.get(spec.name, DEFAULT_LOSS[spec.kind]) for spec in specs}

@@ -11,6 +11,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
 
 from hybrid_trainer.config import user_files
@@ -83,11 +84,11 @@ def _points(overrides: list[str]) -> list[list[str]]:
     parsed = OverridesParser.create().parse_overrides(overrides)
     values = []
     for text, override in zip(overrides, parsed, strict=True):
-        if override.is_discrete_sweep() and not override.is_glob_sweep() if hasattr(override, "is_glob_sweep") else override.is_discrete_sweep():
+        if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
             key = text.partition("=")[0]
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         elif override.is_sweep_override():
-            values.append([])  # an interval: the sweeper picks from it
+            values.append([])  # an interval or a glob: the sweeper picks from it
         else:
             values.append([text])
     first = [options[0] for options in values if options]

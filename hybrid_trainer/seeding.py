@@ -25,4 +25,4 @@ def seed_everything(seed: int, *, deterministic: bool, threads: int) -> None:
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     # Filling fresh memory with NaN finds reads of uninitialised memory; it costs 4 to 9 % and changes no result.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -37,8 +37,16 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
     """
     plain = asdict(config)
-    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=OmegaConf.to_yaml(plain),
-                 overrides=overrides) as run, logging_to(directory / "train.log"):
+    with (
+        claimed(
+            directory,
+            root=Path(config.paths.root),
+            config=plain,
+            config_yaml=OmegaConf.to_yaml(plain),
+            overrides=overrides,
+        ) as run,
+        logging_to(directory / "train.log"),
+    ):
         log.info("run %s", run.path)
         table = _load(config)  # torch isn't imported yet: a bad table is told at once
         _run(config, run, table)
@@ -71,9 +79,18 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     metrics = trainer.history[best_epoch - 1] | judge.headline(results)
     reason = trainer.stop_reason or f"all {config.training.epochs} epochs done"
     _summarise(config, run, trainer, results, best_epoch, bundle)
-    run.finish("complete", reason, best_epoch=best_epoch, epochs=trainer.epoch, metrics=metrics, bundle=str(bundle),
-               data_sha256=table.sha256, device=str(on.device), precision=on.precision.name,
-               threads=config.training.threads)
+    run.finish(
+        "complete",
+        reason,
+        best_epoch=best_epoch,
+        epochs=trainer.epoch,
+        metrics=metrics,
+        bundle=str(bundle),
+        data_sha256=table.sha256,
+        device=str(on.device),
+        precision=on.precision.name,
+        threads=config.training.threads,
+    )
 
 
 def _load(config: Config) -> Table:
@@ -91,7 +108,7 @@ def _log_split(data: Dataset) -> None:
 
 def _log_dir(config: Config, run: RunDirectory) -> Path:
     root = config.paths.log_dir
-    return run.path / "tensorboard" if root is None else Path(root) / run.record["name"]
+    return run.path / "tensorboard" if root is None else Path(root) / str(run.record["name"])
 
 
 def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor, results: list[TaskResult]) -> Path:
@@ -104,13 +121,14 @@ def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor
     published = config.paths.model_save_path
     if published is None:
         return run.bundle
-    target = Path(published) / run.record["name"]
+    target = Path(published) / str(run.record["name"])
     shutil.copytree(run.bundle, target)
     return target
 
 
-def _summarise(config: Config, run: RunDirectory, trainer: Trainer, results: list[TaskResult], best_epoch: int,
-               bundle: Path) -> None:
+def _summarise(
+    config: Config, run: RunDirectory, trainer: Trainer, results: list[TaskResult], best_epoch: int, bundle: Path
+) -> None:
     from hybrid_trainer.evaluation.report import results_table
 
     log.info("%s", trainer.stop_reason or "all epochs done")

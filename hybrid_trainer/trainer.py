@@ -28,8 +28,9 @@ class Trainer:
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
     """
 
-    def __init__(self, stepper: Stepper, schedule: Schedule, callbacks: list[Callback], *, epochs: int,
-                 device: torch.device) -> None:
+    def __init__(
+        self, stepper: Stepper, schedule: Schedule, callbacks: list[Callback], *, epochs: int, device: torch.device
+    ) -> None:
         self.stepper = stepper
         self.model = stepper.model
         self.schedule = schedule
@@ -136,4 +137,6 @@ def _update(metrics: dict[str, Metric], outputs: dict[str, Tensor], batch: Batch
 
 
 def _compute(metrics: dict[str, Metric], part: str) -> EpochRow:
-    return {f"{part}/{task}/{name}": value for task, metric in metrics.items() for name, value in metric.compute().items()}
+    return {
+        f"{part}/{task}/{name}": value for task, metric in metrics.items() for name, value in metric.compute().items()
+    }

@@ -22,8 +22,10 @@ class EarlyStopping(Callback):
         """Ask the trainer to stop once the monitor has stalled for `patience` epochs."""
         self.monitor.update(trainer.history[-1])
         if self.monitor.stalled >= self.patience:
-            trainer.stop_reason = (f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; "
-                                   f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}")
+            trainer.stop_reason = (
+                f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; "
+                f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The monitor's."""

@@ -7,7 +7,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hybrid_trainer.callbacks.base import Callback
 
@@ -32,9 +40,15 @@ class ProgressReport(Callback):
         self._epoch_started = time.perf_counter()
         if not sys.stdout.isatty():
             return
-        self._bars = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                              TextColumn("{task.fields[loss]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-                              transient=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            transient=True,
+        )
         self._epochs = self._bars.add_task("epochs", total=trainer.epochs, completed=trainer.epoch, loss="")
         self._batches = self._bars.add_task("batches", total=trainer.steps_per_epoch, loss="")
         self._bars.start()
@@ -54,10 +68,21 @@ class ProgressReport(Callback):
         seconds = time.perf_counter() - self._epoch_started
         self._epoch_started = time.perf_counter()
         shown = "  ".join(f"{name} {row[name]:.4f}" for name in ("train/loss", "valid/loss"))
-        tasks = "  ".join(f"{name.split('/')[1]} {value:.4f}" for name, value in row.items()
-                          if name.startswith("valid/") and name.endswith("/loss") and name.count("/") == 2)
-        log.info("epoch %*d/%d  %s  (valid by task: %s)  lr %.2g  %.1f s", len(str(trainer.epochs)), trainer.epoch,
-                 trainer.epochs, shown, tasks, row["lr"], seconds)
+        tasks = "  ".join(
+            f"{name.split('/')[1]} {value:.4f}"
+            for name, value in row.items()
+            if name.startswith("valid/") and name.endswith("/loss") and name.count("/") == 2
+        )
+        log.info(
+            "epoch %*d/%d  %s  (valid by task: %s)  lr %.2g  %.1f s",
+            len(str(trainer.epochs)),
+            trainer.epoch,
+            trainer.epochs,
+            shown,
+            tasks,
+            row["lr"],
+            seconds,
+        )
         if self._bars is not None:
             self._bars.update(self._epochs, completed=trainer.epoch)
             self._bars.update(self._batches, completed=0, loss="")

@@ -23,7 +23,7 @@ class TensorBoard(Callback):
         """Open the event file."""
         from torch.utils.tensorboard import SummaryWriter  # half a second, which only runs that train need
 
-        self._writer = SummaryWriter(str(self.folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(self.folder))
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the row; a NaN (a metric without any label) would only break the chart."""

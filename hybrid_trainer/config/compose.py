@@ -68,7 +68,7 @@ def to_config(tree: DictConfig) -> Config:
     Every key is compared with the dataclass fields, since a key behind `+` has passed Hydra unseen.
     """
     try:
-        ours = OmegaConf.masked_copy(tree, [key for key in tree if key != "hydra"])
+        ours = OmegaConf.masked_copy(tree, [str(key) for key in tree if key != "hydra"])
         plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise messages.explain(error) from error
@@ -91,7 +91,9 @@ def to_config(tree: DictConfig) -> Config:
 
 def load_config(file: Path) -> Config:
     """Read a run's own config.yaml back."""
-    return to_config(OmegaConf.create(OmegaConf.to_container(OmegaConf.load(file))))
+    tree = OmegaConf.load(file)
+    assert isinstance(tree, DictConfig)
+    return to_config(tree)
 
 
 def _section(group: str, options: dict[str, type[Any]], given: Any) -> Any:
@@ -133,4 +135,4 @@ def _check_keys(schema: type[Any], given: dict[str, Any], path: str) -> None:
         if name not in hints:
             raise messages.unknown_key(full)
         if is_dataclass(hints[name]) and isinstance(value, dict) and full not in OPTIONS:
-            _check_keys(hints[name], value, full)  # type: ignore[arg-type]
+            _check_keys(hints[name], value, full)

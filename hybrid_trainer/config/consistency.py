@@ -52,7 +52,9 @@ def _check_heads(config: Config) -> None:
         if name not in targets:
             raise ConfigError(f"model.heads: '{name}' is not in data.targets{did_you_mean(name, targets)}")
         if not name.isidentifier():
-            raise ConfigError(f"data.targets: '{name}' must be letters, digits and underscores; it names files and keys")
+            raise ConfigError(
+                f"data.targets: '{name}' must be letters, digits and underscores: it becomes part of names"
+            )
     if not config.heads:
         raise ConfigError("data.targets: name at least one target")
 
@@ -81,8 +83,8 @@ def _check_label_columns(config: Config) -> None:
         for key, columns in inputs.items():
             if target.column in columns:
                 raise ConfigError(
-                    f"data.targets.{name}.column: '{target.column}' is in {key} as well, so the label would be read off "
-                    f"the input; remove it there, or set data.targets.{name}.allow_contemporaneous=true"
+                    f"data.targets.{name}.column: '{target.column}' is in {key} as well, so the label would be "
+                    f"read off the input; remove it there, or set data.targets.{name}.allow_contemporaneous=true"
                 )
 
 

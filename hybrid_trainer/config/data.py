@@ -33,8 +33,11 @@ class DataConfig:
     instrument: str | None = key(None, "column that names the instrument; none: the whole table is one instrument")
     columns: dict[str, str] = key({}, "where open, high, low, close, volume stand, if not under these names")
     adjusted_close: str | None = key(None, "column with the adjusted close: prices are scaled by it / close")
-    feature_set: str = key("auto", "core: causal indicators from prices; none: data.features alone; "
-                                   "auto: none where data.features is given, else core")
+    feature_set: str = key(
+        "auto",
+        "core: causal indicators from prices; none: data.features alone; "
+        "auto: none where data.features is given, else core",
+    )
     features: list[str] = key([], "the table's own columns to use as features, as they are")
     context: list[str] = key([], "the table's own columns for the context branch (a text embedding, say)")
     missing: str = key("error", "a missing feature value: error: refuse the table; gap: no window crosses the row")

@@ -25,8 +25,9 @@ def check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
         raise ConfigError(f"{name}: '{value}' is not one of {', '.join(names)}{_closest(value, names)}")
 
 
-def check_range(name: str, value: float | None, *, low: float | None = None, above: float | None = None,
-                high: float | None = None) -> None:
+def check_range(
+    name: str, value: float | None, *, low: float | None = None, above: float | None = None, high: float | None = None
+) -> None:
     """Raise ConfigError unless low <= value, above < value, value <= high (each where given); NaN never passes."""
     if value is None:
         return

@@ -109,8 +109,12 @@ def _explain_one(cause: BaseException, prefix: str, outer: BaseException) -> str
         return f"{given}: not an override; write key=value, and quote a value with spaces or commas: \"key='a, b'\""
     if name == "MissingMandatoryValue":
         return f"{_full_key(cause, prefix)}: a value is needed"
-    if name in ("InterpolationKeyError", "InterpolationResolutionError", "InterpolationToMissingValueError",
-                "UnsupportedInterpolationType"):
+    if name in (
+        "InterpolationKeyError",
+        "InterpolationResolutionError",
+        "InterpolationToMissingValueError",
+        "UnsupportedInterpolationType",
+    ):
         return f"{_full_key(cause, prefix)}: {_first_line(cause)}"
     if name in ("ScannerError", "ParserError", "ConstructorError"):
         return f"a config file is not valid YAML: {' '.join(str(cause).split())}"
@@ -127,8 +131,10 @@ def _composition(cause: BaseException) -> str | None:
     if sweep:
         given = sweep[1] or sweep[2]
         key, _, value = given.partition("=")
-        return (f"{key.strip()}: '{value}' is several values; add --multirun to run each, "
-                f"or write a list as '{key.strip()}=[{value}]'")
+        return (
+            f"{key.strip()}: '{value}' is several values; add --multirun to run each, "
+            f"or write a list as '{key.strip()}=[{value}]'"
+        )
     unknown = re.search(r"Could not (?:override|append to config\. An item is already at) '(.+?)'", text)
     if unknown and "already at" in text:
         return f"{unknown[1]}: is there already; write it without '+'"

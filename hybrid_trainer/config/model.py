@@ -31,8 +31,11 @@ class HybridModelConfig(ModelConfig):
     kernel_size: int = key(3, "rows that one convolution sees; odd")
     lstm_units: int = key(64, "hidden size of the LSTM")
     lstm_layers: int = key(1, "stacked LSTM layers")
-    embeddings: dict[str, int] = key({"instrument": 4}, "categorical inputs: NAME: size of its vector; "
-                                                        "'instrument' can be switched off with ~model.embeddings.instrument")
+    embeddings: dict[str, int] = key(
+        {"instrument": 4},
+        "categorical inputs: NAME: size of its vector; "
+        "'instrument' can be switched off with ~model.embeddings.instrument",
+    )
     use_context: bool = key(True, "use the context columns (data.context) where there are any")
     context_units: int = key(16, "size to which the context branch brings the context columns")
     trunk_units: int = key(64, "size of the shared layer that all heads read")

@@ -14,8 +14,8 @@ _REFUSED = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydr
 def prepare(overrides: list[str]) -> list[str]:
     """Return the overrides as Hydra needs them; one that no run may have is a ConfigError.
 
-    An override at or below an open mapping (`data.targets.signal.horizon=3`) gets `++`: Hydra knows the mapping, but not
-    the entries that a user makes in it.
+    An override at or below an open mapping (`data.targets.signal.horizon=3`) gets `++`: Hydra knows the mapping, but
+    not the entries that a user makes in it.
     """
     return [_prepare(override) for override in overrides]
 
@@ -24,7 +24,9 @@ def _prepare(override: str) -> str:
     key, equals, value = override.partition("=")
     name = key.lstrip("+~")
     if name.startswith(_REFUSED):
-        raise ConfigError(f"{name}: cannot be set: a run sets up its own logging, and a config may not name code to run")
+        raise ConfigError(
+            f"{name}: cannot be set: a run sets up its own logging, and a config may not name code to run"
+        )
     if name in OPTIONS and (key.startswith("~") or not re.match(r"(?!null$)[A-Za-z_$'\"\[]", value)):
         raise ConfigError(f"{name}: '{value or override}' is not an option; write {name}={' or '.join(OPTIONS[name])}")
     if equals and not key.startswith(("+", "~")) and name.startswith(_prefixes()):

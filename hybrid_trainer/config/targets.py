@@ -26,8 +26,9 @@ class SignalTarget(TargetConfig):
 
     builder: str = "signal"
     classes: int = key(3, "3 (down, flat, up) or 5 (strong_down, down, flat, up, strong_up)")
-    thresholds: list[float] | None = key(None, "class borders in standard deviations, symmetric around zero; "
-                                               "[0.5] for 3 classes, [0.4, 1.2] for 5")
+    thresholds: list[float] | None = key(
+        None, "class borders in standard deviations, symmetric around zero; [0.5] for 3 classes, [0.4, 1.2] for 5"
+    )
     lookback: int = key(20, "bars of past returns from which the standard deviation at t is taken")
 
     def __post_init__(self) -> None:

@@ -41,8 +41,9 @@ class TrainingConfig:
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
     losses: dict[str, str] = key({}, "loss of each task: cross_entropy for classes; huber (default) or mse for numbers")
     schedule: ScheduleConfig = key(ScheduleConfig(), "the learning-rate schedule")
-    precision: str = key("auto", "auto | fp32 | bf16 | fp16; auto: bf16 on a GPU that has it, fp16 on an older one, "
-                                 "fp32 on a CPU")
+    precision: str = key(
+        "auto", "auto | fp32 | bf16 | fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU"
+    )
     device: str = key("auto", "auto | cpu | cuda; auto: a GPU where there is one")
     threads: int = key(2, "CPU threads of one operation; results repeat bit for bit at the same number")
     deterministic: bool = key(True, "only operations that repeat bit for bit")

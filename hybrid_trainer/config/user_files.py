@@ -24,9 +24,11 @@ def overrides(folder: Path = Path("conf")) -> list[str]:
     for path in own:
         other = built_in / path.relative_to(folder)
         if other.is_file() and other.read_bytes() != path.read_bytes():
-            raise ConfigError(f"{path}: the built-in option {path.relative_to(folder).with_suffix('')} has this name, so "
-                              "this file would not be read; give it another name (it may begin with 'defaults: "
-                              f"[{path.stem}, _self_]')")
+            raise ConfigError(
+                f"{path}: the built-in option {path.relative_to(folder).with_suffix('')} has this name, so "
+                "this file would not be read; give it another name (it may begin with 'defaults: "
+                f"[{path.stem}, _self_]')"
+            )
     return [f"hydra.searchpath=[file://{folder.resolve()}]"]
 
 
@@ -66,8 +68,9 @@ def _store(path: Path) -> None:
         raise ConfigError(f"{path}: must hold keys, such as 'training: {{epochs: 30}}'")
     if "hydra" in tree:
         raise ConfigError(f"{path}: hydra: a file of keys may not set Hydra up; give these keys on the command line")
-    ConfigStore.instance().store(group="config_file", name=_SLOT, node=_with_options_of(tree), package="_global_",
-                                 provider="--config")
+    ConfigStore.instance().store(
+        group="config_file", name=_SLOT, node=_with_options_of(tree), package="_global_", provider="--config"
+    )
 
 
 def _with_options_of(tree: DictConfig) -> DictConfig:
@@ -76,6 +79,9 @@ def _with_options_of(tree: DictConfig) -> DictConfig:
         return tree
     built_in = Path(str(files("hybrid_trainer.conf")))
     named = {group: OmegaConf.select(tree, f"{group}.name") for group in GROUPS[:-1]}
-    choices = [{f"override /{group}": name} for group, name in named.items()
-               if name and (built_in / group / f"{name}.yaml").is_file()]
+    choices = [
+        {f"override /{group}": name}
+        for group, name in named.items()
+        if name and (built_in / group / f"{name}.yaml").is_file()
+    ]
     return OmegaConf.merge({"defaults": [*choices, "_self_"]}, tree) if choices else tree  # type: ignore[return-value]

@@ -19,8 +19,14 @@ class Problems:
         self.file = file
         self.lines: list[str] = []
 
-    def add_where(self, column: str, bad: NDArray[np.bool_], line: NDArray[np.int64], text: str,
-                  values: NDArray[np.float64] | list[str] | None = None) -> None:
+    def add_where(
+        self,
+        column: str,
+        bad: NDArray[np.bool_],
+        line: NDArray[np.int64],
+        text: str,
+        values: NDArray[np.float64] | list[str] | None = None,
+    ) -> None:
         """Record that rows where `bad` is true are wrong; `text` says what is, and may hold {value}."""
         where = np.flatnonzero(bad)
         for index in where[:_SHOWN]:
@@ -36,18 +42,27 @@ class Problems:
             raise TableError("\n".join(self.lines))
 
 
-def check_numbers(numbers: Mapping[str, NDArray[np.float64]], line: NDArray[np.int64], problems: Problems,
-                  may_be_missing: tuple[str, ...]) -> None:
+def check_numbers(
+    numbers: Mapping[str, NDArray[np.float64]],
+    line: NDArray[np.int64],
+    problems: Problems,
+    may_be_missing: tuple[str, ...],
+) -> None:
     """Infinity is wrong anywhere; a missing value is wrong where it isn't allowed."""
     for name, values in numbers.items():
         problems.add_where(name, np.isinf(values), line, "{value} is not a finite number", values)
         if name not in may_be_missing:
-            problems.add_where(name, np.isnan(values), line,
-                               "a value is missing; fill it, or set data.missing=gap so that no window crosses the row")
+            problems.add_where(
+                name,
+                np.isnan(values),
+                line,
+                "a value is missing; fill it, or set data.missing=gap so that no window crosses the row",
+            )
 
 
-def check_prices(columns: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], line: NDArray[np.int64],
-                 problems: Problems) -> None:
+def check_prices(
+    columns: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], line: NDArray[np.int64], problems: Problems
+) -> None:
     """Prices are positive, volume isn't negative, the low isn't above the high."""
     for name, column in names.items():
         values = columns[column]
@@ -60,14 +75,25 @@ def check_prices(columns: Mapping[str, NDArray[np.float64]], names: Mapping[str,
         problems.add_where(names["high"], high < low, line, "the high {value} is below the low", high)
 
 
-def check_keys(timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...],
-               line: NDArray[np.int64], problems: Problems) -> None:
+def check_keys(
+    timestamp: NDArray[np.int64],
+    instrument: NDArray[np.int64],
+    instruments: tuple[str, ...],
+    line: NDArray[np.int64],
+    problems: Problems,
+) -> None:
     """One row per instrument and time."""
     order = np.lexsort((line, timestamp, instrument))
     same = (np.diff(timestamp[order]) == 0) & (np.diff(instrument[order]) == 0)
     again = np.zeros(len(order), dtype=bool)
     again[order[1:][same]] = True
     first = dict(zip(order[1:][same].tolist(), line[order[:-1][same]].tolist(), strict=True))
-    texts = [f"instrument '{instruments[instrument[i]]}' has this time already in row {first[i]}" if again[i] else ""
-             for i in range(len(order))] if again.any() else None
+    texts = (
+        [
+            f"instrument '{instruments[instrument[i]]}' has this time already in row {first[i]}" if again[i] else ""
+            for i in range(len(order))
+        ]
+        if again.any()
+        else None
+    )
     problems.add_where("timestamp", again, line, "{value}; keep one row per instrument and time", texts)

@@ -61,14 +61,13 @@ def _rows(path: Path, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
                 if reader.line_num > skip and row:
                     yield reader.line_num, row
         except UnicodeDecodeError as error:
-            raise TableError(
-                f"{path}:{_line_of(path, error)}: not UTF-8 (byte 0x{error.object[error.start]:02x}); save the file as UTF-8"
-            ) from error
+            byte = f"0x{error.object[error.start]:02x}"
+            raise TableError(f"{path}:{_line_of(path)}: not UTF-8 (byte {byte}); save the file as UTF-8") from error
         except (csv.Error, EOFError, gzip.BadGzipFile) as error:
             raise TableError(f"{path}:{reader.line_num}: not a CSV file that can be read ({error})") from error
 
 
-def _line_of(path: Path, error: UnicodeDecodeError) -> int:
+def _line_of(path: Path) -> int:
     """The line of the first byte that isn't UTF-8."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as stream:

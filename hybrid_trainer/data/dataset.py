@@ -48,12 +48,18 @@ class Dataset:
 
     def loader(self, part: str, batch_size: int, shuffle_seed: int | None = None) -> WindowLoader:
         """Batches of one part's windows."""
-        return WindowLoader(self.tensors, torch.from_numpy(self.split.rows[part]), time_window=self.time_window,
-                            batch_size=batch_size, shuffle_seed=shuffle_seed)
+        return WindowLoader(
+            self.tensors,
+            torch.from_numpy(self.split.rows[part]),
+            time_window=self.time_window,
+            batch_size=batch_size,
+            shuffle_seed=shuffle_seed,
+        )
 
 
-def panel_tensors(features: NDArray[np.float32], context: NDArray[np.float32] | None, ids: NDArray[np.int64],
-                  targets: list[Target]) -> PanelTensors:
+def panel_tensors(
+    features: NDArray[np.float32], context: NDArray[np.float32] | None, ids: NDArray[np.int64], targets: list[Target]
+) -> PanelTensors:
     """Tensors of scaled features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here."""
     labels: dict[str, torch.Tensor] = {}
     masks: dict[str, torch.Tensor] = {}
@@ -68,5 +74,7 @@ def panel_tensors(features: NDArray[np.float32], context: NDArray[np.float32] | 
     return PanelTensors(
         features=torch.from_numpy(features),
         context=None if context is None else torch.from_numpy(context),
-        ids=torch.from_numpy(ids), targets=labels, mask=masks,
+        ids=torch.from_numpy(ids),
+        targets=labels,
+        mask=masks,
     )

@@ -32,7 +32,9 @@ class Bars:
     def of(cls, prices: dict[str, Values], start: int, stop: int) -> Bars:
         """The bars of the rows [start, stop) of a table's price columns."""
         part = {name: values[start:stop] for name, values in prices.items()}
-        return cls(open=part["open"], high=part["high"], low=part["low"], close=part["close"], volume=part.get("volume"))
+        return cls(
+            open=part["open"], high=part["high"], low=part["low"], close=part["close"], volume=part.get("volume")
+        )
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Feature:
 CORE: dict[str, Feature] = {}
 
 
-def feature(name: str, lookback: int, needs_volume: bool = False) -> Callable[[Callable[[Bars], Values]], Callable[[Bars], Values]]:
+def feature(
+    name: str, lookback: int, needs_volume: bool = False
+) -> Callable[[Callable[[Bars], Values]], Callable[[Bars], Values]]:
     """Enter a function into the core set; `lookback` counts the rows it reads, the decision row included."""
 
     def enter(compute: Callable[[Bars], Values]) -> Callable[[Bars], Values]:
@@ -115,7 +119,8 @@ def average_true_range(bars: Bars, window: int) -> Values:
 
 def root_mean_square_return(close: Values, window: int) -> Values:
     """Standard deviation of the last `window` log returns around zero."""
-    return np.sqrt(rolling_sum(log_return(close) ** 2, window) / window)
+    deviation: Values = np.sqrt(rolling_sum(log_return(close) ** 2, window) / window)
+    return deviation
 
 
 @feature("return_1", 2)
@@ -173,8 +178,10 @@ def _log_volatility_60(bars: Bars) -> Values:
 @feature("log_range_10", 10)
 def _log_range_10(bars: Bars) -> Values:
     """Log of Parkinson's (1980) volatility of the last 10 bars."""
-    squares = np.log(bars.high / bars.low) ** 2
-    return np.log(np.sqrt(rolling_sum(squares, 10) / (10 * 4 * np.log(2))) + _TINY)
+    squares: Values = np.log(bars.high / bars.low) ** 2
+    variance = rolling_sum(squares, 10) / (40 * np.log(2))
+    log_range: Values = np.log(np.sqrt(variance) + _TINY)
+    return log_range
 
 
 @feature("distance_20", 20)

@@ -61,12 +61,19 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
         raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
     matrix = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float32)
     dense = np.stack([table.numbers[name] for name in context], axis=1).astype(np.float32) if context else None
-    usable = np.isfinite(matrix).all(axis=1)
+    usable = np.asarray(np.isfinite(matrix).all(axis=1))
     if dense is not None:
         usable &= np.isfinite(dense).all(axis=1)
-    return Panel(features=matrix, feature_names=names, context=dense, context_names=tuple(context),
-                 timestamps=table.timestamp, instrument=table.instrument, instruments=table.instruments,
-                 segments=find_segments(usable, table.instrument))
+    return Panel(
+        features=matrix,
+        feature_names=names,
+        context=dense,
+        context_names=tuple(context),
+        timestamps=table.timestamp,
+        instrument=table.instrument,
+        instruments=table.instruments,
+        segments=find_segments(usable, table.instrument),
+    )
 
 
 def find_segments(usable: NDArray[np.bool_], instrument: NDArray[np.int64]) -> NDArray[np.int64]:

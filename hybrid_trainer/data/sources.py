@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class Table:
     def blocks(self) -> list[tuple[int, int]]:
         """The [start, stop) row range of each instrument, in the order of `instruments`."""
         starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
-        return [(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        return [(int(a), int(b)) for a, b in pairwise(starts)]
 
 
 def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
@@ -123,18 +124,29 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         labels=tuple(dict.fromkeys(target.column for target in own if target.kind == "classification")),
         optional=tuple(name for name in number_labels if name not in [*config.features, *config.context]),
     )
-    required = {"data.timestamp": [config.timestamp], "data.instrument": [config.instrument] if config.instrument else [],
-                "data.columns": list(config.columns.values()), "data.features": config.features,
-                "data.context": config.context,
-                "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
-                "data.targets": [target.column for target in own]}
-    lacking = [f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"
-               for key, names in required.items() for name in names if name not in columns]
+    required = {
+        "data.timestamp": [config.timestamp],
+        "data.instrument": [config.instrument] if config.instrument else [],
+        "data.columns": list(config.columns.values()),
+        "data.features": config.features,
+        "data.context": config.context,
+        "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
+        "data.targets": [target.column for target in own],
+    }
+    lacking = [
+        f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"
+        for key, names in required.items()
+        for name in names
+        if name not in columns
+    ]
     if needs_prices:
         why = "data.feature_set=core" if config.feature_set == "core" else "the targets made from prices"
-        lacking += [f"{file}: there is no column '{name}', which {why} needs; say where it stands with "
-                    f"data.columns.{name}=COLUMN{did_you_mean(name, columns)}"
-                    for name in ("open", "high", "low", "close") if name not in prices and name not in config.columns]
+        lacking += [
+            f"{file}: there is no column '{name}', which {why} needs; say where it stands with "
+            f"data.columns.{name}=COLUMN{did_you_mean(name, columns)}"
+            for name in ("open", "high", "low", "close")
+            if name not in prices and name not in config.columns
+        ]
     if lacking:
         raise TableError("\n".join(lacking))
     return layout
@@ -174,7 +186,9 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     columns = header(path)
     lacking = [name for name in layout.all_columns if name not in columns]
     if lacking:
-        raise TableError("\n".join(f"{path}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking))
+        raise TableError(
+            "\n".join(f"{path}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking)
+        )
     frame = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
     if frame.is_empty():
         raise TableError(f"{path}: there is a header, but no row")
@@ -184,9 +198,12 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     timestamp = parse_timestamps(frame[layout.timestamp], line, problems)
     instrument, instruments = _instruments(frame, layout, line, problems)
     numbers = {name: frame[name].to_numpy().astype(np.float64, copy=True) for name in layout.number_columns}
-    checks.check_numbers(numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers))
-    checks.check_prices({layout.prices[name]: numbers[layout.prices[name]] for name in layout.prices}, layout.prices,
-                        line, problems)
+    checks.check_numbers(
+        numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
+    )
+    checks.check_prices(
+        {layout.prices[name]: numbers[layout.prices[name]] for name in layout.prices}, layout.prices, line, problems
+    )
     checks.check_keys(timestamp, instrument, instruments, line, problems)
     problems.raise_if_any()
     order = np.lexsort((timestamp, instrument))
@@ -194,11 +211,19 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     if layout.adjusted_close:
         prices = _adjust(prices, numbers[layout.adjusted_close][order])
     return Table(
-        file=str(path), sha256=_sha256(path), layout=layout, timestamp=timestamp[order], instrument=instrument[order],
-        instruments=instruments, line=line[order], prices=prices,
+        file=str(path),
+        sha256=_sha256(path),
+        layout=layout,
+        timestamp=timestamp[order],
+        instrument=instrument[order],
+        instruments=instruments,
+        line=line[order],
+        prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: _label_texts(frame[name])[order] for name in layout.labels},
-        notes=(f"{path}: the rows were not in the order of time; they were sorted",) if not _sorted_within(timestamp, instrument) else (),
+        notes=(f"{path}: the rows were not in the order of time; they were sorted",)
+        if not _sorted_within(timestamp, instrument)
+        else (),
     )
 
 
@@ -209,7 +234,9 @@ def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) 
     return bool(((np.diff(times) >= 0) | (np.diff(codes) != 0)).all())
 
 
-def _adjust(prices: dict[str, NDArray[np.float64]], adjusted_close: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _adjust(
+    prices: dict[str, NDArray[np.float64]], adjusted_close: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
     factor = adjusted_close / prices["close"]
     return {name: values / factor if name == "volume" else values * factor for name, values in prices.items()}
 
@@ -232,15 +259,19 @@ def _read_parquet(path: Path, layout: Layout) -> pl.DataFrame:
         frame = pl.read_parquet(path, columns=layout.all_columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise TableError(f"{path}: not a Parquet file that can be read ({_line(error)})") from error
-    wrong = [f"{path}: column '{name}' holds {frame[name].dtype}, not numbers" for name in layout.number_columns
-             if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))]
+    wrong = [
+        f"{path}: column '{name}' holds {frame[name].dtype}, not numbers"
+        for name in layout.number_columns
+        if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))
+    ]
     if wrong:
         raise TableError("\n".join(wrong))
     return frame.with_columns(pl.col(layout.number_columns).cast(pl.Float64))
 
 
-def _instruments(frame: pl.DataFrame, layout: Layout, line: NDArray[np.int64],
-                 problems: checks.Problems) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _instruments(
+    frame: pl.DataFrame, layout: Layout, line: NDArray[np.int64], problems: checks.Problems
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Number the instruments in alphabetical order; tickers such as NA, TRUE and 007 stay text."""
     if layout.instrument is None:
         return np.zeros(len(frame), dtype=np.int64), (SINGLE_INSTRUMENT,)

@@ -19,8 +19,8 @@ Rows = NDArray[np.int64]
 class Split:
     """Decision rows per part ('train', 'valid', 'test'), ascending; `purged` are the rows given up at the borders.
 
-    `begins` is the time of the first decision row of each part; a row belongs to the part in which its label begins, and
-    its window may look back across the border.
+    `begins` is the time of the first decision row of each part; a row belongs to the part in which its label begins,
+    and its window may look back across the border.
     """
 
     rows: dict[str, Rows]
@@ -46,8 +46,10 @@ def chronological(rows: Rows, timestamps: Rows, label_end: Rows, fractions: list
     calendar = np.unique(timestamps[rows])
     cuts = np.round(np.cumsum(fractions)[:2] * len(calendar)).astype(int)
     if not 0 < cuts[0] < cuts[1] < len(calendar):
-        raise TableError(f"data.split: {len(calendar)} different times with a decidable row are too few to divide as "
-                         f"{fractions}; bring more rows or lower model.time_window")
+        raise TableError(
+            f"data.split: {len(calendar)} different times with a decidable row are too few to divide as "
+            f"{fractions}; bring more rows or lower model.time_window"
+        )
     begin = dict(zip(SPLITS, (int(t) for t in calendar[[0, cuts[0], cuts[1]]]), strict=True))
     end = {"train": begin["valid"], "valid": begin["test"], "test": np.iinfo(np.int64).max}
     kept, purged = {}, {}
@@ -56,8 +58,10 @@ def chronological(rows: Rows, timestamps: Rows, label_end: Rows, fractions: list
         reaches = label_end[here] >= end[part] if part != "test" else np.zeros(len(here), dtype=bool)
         kept[part], purged[part] = here[~reaches], here[reaches]
         if not len(kept[part]):
-            raise TableError(f"data.split: after purging, no row is left in '{part}'; the label reaches further than the "
-                             "part is long: bring more rows, or shorter horizons")
+            raise TableError(
+                f"data.split: after purging, no row is left in '{part}'; the label reaches further than the "
+                "part is long: bring more rows, or shorter horizons"
+            )
     split = Split(rows=kept, purged=purged, begins=begin)
     verify(split, timestamps, label_end)
     return split
@@ -68,12 +72,20 @@ def verify(split: Split, timestamps: Rows, label_end: Rows) -> None:
     for earlier, later in (("train", "valid"), ("valid", "test"), ("train", "test")):
         first = timestamps[split.rows[later]].min()
         for bad in split.rows[earlier][label_end[split.rows[earlier]] >= first][:1]:
-            raise TableError(f"data.split: the label of row {bad} ({iso(timestamps[bad])}, {earlier}) ends "
-                             f"{iso(label_end[bad])}, when '{later}' has begun ({iso(first)}): the split would leak")
+            raise TableError(
+                f"data.split: the label of row {bad} ({iso(timestamps[bad])}, {earlier}) ends "
+                f"{iso(label_end[bad])}, when '{later}' has begun ({iso(first)}): the split would leak"
+            )
 
 
-def report(split: Split, timestamps: Rows, instrument: Rows, instruments: tuple[str, ...],
-           targets: list[Target], unlabelled: int) -> dict[str, Any]:
+def report(
+    split: Split,
+    timestamps: Rows,
+    instrument: Rows,
+    instruments: tuple[str, ...],
+    targets: list[Target],
+    unlabelled: int,
+) -> dict[str, Any]:
     """State dates, counts, purged rows and class shares, per part and instrument: `split_report.json`."""
     parts = {}
     for part in SPLITS:
@@ -83,8 +95,10 @@ def report(split: Split, timestamps: Rows, instrument: Rows, instruments: tuple[
             for code, name in enumerate(instruments)
         }
         parts[part] = {
-            "first": iso(timestamps[rows].min()), "last": iso(timestamps[rows].max()),
-            "rows": len(rows), "purged": len(purged),
+            "first": iso(timestamps[rows].min()),
+            "last": iso(timestamps[rows].max()),
+            "rows": len(rows),
+            "purged": len(purged),
             "instruments": per_instrument,
             "targets": {target.spec.name: _labels(target, rows) for target in targets},
         }
@@ -96,7 +110,9 @@ def _labels(target: Target, rows: Rows) -> dict[str, Any]:
     said: dict[str, Any] = {"labelled": len(labelled), "masked": len(rows) - len(labelled)}
     if target.spec.kind == "classification" and len(labelled):
         shares = np.bincount(target.values[labelled], minlength=target.spec.dim) / len(labelled)
-        said["class_shares"] = {name: round(float(share), 6) for name, share in zip(target.spec.labels, shares, strict=True)}
+        said["class_shares"] = {
+            name: round(float(share), 6) for name, share in zip(target.spec.labels, shares, strict=True)
+        }
     return said
 
 

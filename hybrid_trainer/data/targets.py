@@ -44,7 +44,7 @@ class Target:
         """(N,) bool: the rows that have a label."""
         if self.spec.kind == "classification":
             return np.asarray(self.values != NO_CLASS)
-        return np.isfinite(self.values).all(axis=1)
+        return np.asarray(np.isfinite(self.values).all(axis=1))
 
 
 Builder = Callable[[str, Table, Any], Target]
@@ -53,8 +53,10 @@ TARGET_BUILDERS: Registry[Builder] = Registry("target builder")
 
 def build_targets(table: Table, configs: dict[str, TargetConfig]) -> list[Target]:
     """Make the labels of every active target, in the order of the heads."""
-    return [TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")(name, table, config)
-            for name, config in configs.items()]
+    return [
+        TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")(name, table, config)
+        for name, config in configs.items()
+    ]
 
 
 def future(x: Values, bars: int) -> Values:
@@ -100,25 +102,33 @@ def per_instrument(table: Table, compute: Callable[[Bars], Values]) -> Values:
 
 @TARGET_BUILDERS.register("signal")
 def build_signal(name: str, table: Table, config: SignalTarget) -> Target:
-    """Classes of log(close_{t+h} / close_t) / (sd_t sqrt(h)); sd_t from the returns up to t, so the scale is known at t."""
+    """Classes of log(close_{t+h} / close_t) / (sd_t sqrt(h)); sd_t comes from the returns up to t."""
 
     def score(bars: Bars) -> Values:
         move = future(np.log(bars.close), config.horizon) - np.log(bars.close)
-        return move / (root_mean_square_return(bars.close, config.lookback) * np.sqrt(config.horizon))
+        score: Values = move / (root_mean_square_return(bars.close, config.lookback) * np.sqrt(config.horizon))
+        return score
 
     assert config.thresholds is not None
     borders = np.array([-b for b in reversed(config.thresholds)] + list(config.thresholds))
-    spec = TargetSpec(name=name, kind="classification", dim=config.classes, horizon=config.horizon,
-                      labels=SIGNAL_CLASSES[config.classes])
+    spec = TargetSpec(
+        name=name,
+        kind="classification",
+        dim=config.classes,
+        horizon=config.horizon,
+        labels=SIGNAL_CLASSES[config.classes],
+    )
     return Target(spec=spec, values=_classes(per_instrument(table, score), borders))
 
 
 @TARGET_BUILDERS.register("volatility")
 def build_volatility(name: str, table: Table, config: VolatilityTarget) -> Target:
-    """log sqrt(sum of squared log returns over the horizon) (Andersen and Bollerslev, 1998); none where nothing moved."""
+    """log sqrt(sum of squared log returns) (Andersen and Bollerslev, 1998); no label where nothing moved."""
 
     def realised(bars: Bars) -> Values:
-        return 0.5 * np.log(future_sum(log_return(bars.close) ** 2, config.horizon))
+        squares: Values = future_sum(log_return(bars.close) ** 2, config.horizon)
+        log_squares: Values = np.log(squares)
+        return 0.5 * log_squares
 
     spec = TargetSpec(name=name, kind="regression", dim=1, horizon=config.horizon, labels=("log_volatility",))
     return Target(spec=spec, values=per_instrument(table, realised)[:, None])
@@ -149,9 +159,17 @@ def build_sl_tp(name: str, table: Table, config: SlTpTarget) -> Target:
         high = future_extreme(bars.high, config.horizon, np.maximum)
         return np.maximum(high - bars.close, 0) / average_true_range(bars, config.atr_window)
 
-    spec = TargetSpec(name=name, kind="regression", dim=2, horizon=config.horizon,
-                      labels=("stop_loss", "take_profit"), link="softplus")
-    return Target(spec=spec, values=np.stack([per_instrument(table, adverse), per_instrument(table, favourable)], axis=1))
+    spec = TargetSpec(
+        name=name,
+        kind="regression",
+        dim=2,
+        horizon=config.horizon,
+        labels=("stop_loss", "take_profit"),
+        link="softplus",
+    )
+    return Target(
+        spec=spec, values=np.stack([per_instrument(table, adverse), per_instrument(table, favourable)], axis=1)
+    )
 
 
 @TARGET_BUILDERS.register("column")
@@ -163,11 +181,15 @@ def build_column(name: str, table: Table, config: ColumnTarget) -> Target:
     texts = table.labels[config.column]
     classes = sorted({text for text in texts if text is not None}, key=_natural)
     if len(classes) < 2:
-        raise TableError(f"{table.file}: column '{config.column}' (data.targets.{name}) holds "
-                         f"{len(classes)} class; a classification needs two or more")
+        raise TableError(
+            f"{table.file}: column '{config.column}' (data.targets.{name}) holds "
+            f"{len(classes)} class; a classification needs two or more"
+        )
     if len(classes) > 1000:
-        raise ConfigError(f"data.targets.{name}.kind: column '{config.column}' holds {len(classes)} different values; "
-                          "use kind=regression for numbers")
+        raise ConfigError(
+            f"data.targets.{name}.kind: column '{config.column}' holds {len(classes)} different values; "
+            "use kind=regression for numbers"
+        )
     codes = {text: code for code, text in enumerate(classes)}
     spec = TargetSpec(name=name, kind="classification", dim=len(classes), horizon=config.horizon, labels=tuple(classes))
     values = np.array([codes.get(text, NO_CLASS) for text in texts], dtype=np.int64)
@@ -187,8 +209,10 @@ def scale_target(target: Target, train_rows: NDArray[np.int64]) -> Target:
     if spec.kind == "classification":
         lacking = [label for code, label in enumerate(spec.labels) if not (values == code).any()]
         if lacking:
-            raise TableError(f"data.targets.{spec.name}: class '{lacking[0]}' is in no training row; it cannot be learned "
-                             "(change the class borders, the split, or the column)")
+            raise TableError(
+                f"data.targets.{spec.name}: class '{lacking[0]}' is in no training row; it cannot be learned "
+                "(change the class borders, the split, or the column)"
+            )
         return target
     deviation = values.std(axis=0)
     scale = np.where(deviation > 0, deviation, 1.0)
@@ -211,5 +235,3 @@ def _natural(text: str) -> tuple[int, float, str]:
         return 0, float(text), text
     except ValueError:
         return 1, 0.0, text
-
-

@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.checks import Problems
 
-_FORMATS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
-            "%Y/%m/%d", "%Y/%m/%d %H:%M:%S%.f")
+_FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S%.f",
+)
 _OFFSET_FORMATS = ("%+", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z")
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"

@@ -54,8 +54,9 @@ class WindowLoader:
         shuffle_seed: None keeps the rows in order.
     """
 
-    def __init__(self, panel: PanelTensors, rows: Tensor, *, time_window: int, batch_size: int,
-                 shuffle_seed: int | None = None) -> None:
+    def __init__(
+        self, panel: PanelTensors, rows: Tensor, *, time_window: int, batch_size: int, shuffle_seed: int | None = None
+    ) -> None:
         self.panel = panel
         self.rows = rows.to(panel.features.device)
         self.batch_size = batch_size
@@ -67,7 +68,7 @@ class WindowLoader:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for rows in self._ordered().split(self.batch_size):
+        for rows in torch.split(self._ordered(), self.batch_size):
             yield self.gather(rows)
 
     def gather(self, rows: Tensor) -> Batch:

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 
-def make_optimizer(name: str, model: nn.Module, *, learning_rate: float, weight_decay: float,
-                   momentum: float) -> torch.optim.Optimizer:
+def make_optimizer(
+    name: str, model: nn.Module, *, learning_rate: float, weight_decay: float, momentum: float
+) -> torch.optim.Optimizer:
     """Make adamw (Loshchilov and Hutter, 2019), adam (Kingma and Ba, 2015) or sgd with Nesterov momentum."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]

@@ -40,8 +40,15 @@ class Constant:
 class Plateau:
     """Multiplies the learning rate by `factor` when the monitor has not improved for more than `patience` epochs."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, monitor: Monitor, *, factor: float, patience: int,
-                 min_learning_rate: float) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        monitor: Monitor,
+        *,
+        factor: float,
+        patience: int,
+        min_learning_rate: float,
+    ) -> None:
         self.optimizer = optimizer
         self.monitor = monitor
         self.factor = factor

@@ -18,8 +18,14 @@ class Stepper:
         clip_norm: largest norm of the gradient; None: no clipping.
     """
 
-    def __init__(self, model: nn.Module, criterion: Criterion, optimizer: torch.optim.Optimizer, precision: Precision,
-                 clip_norm: float | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: Criterion,
+        optimizer: torch.optim.Optimizer,
+        precision: Precision,
+        clip_norm: float | None,
+    ) -> None:
         self.model = model
         self.criterion = criterion
         self.optimizer = optimizer

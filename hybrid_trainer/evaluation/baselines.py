@@ -37,7 +37,7 @@ class Baseline:
 
 
 def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) -> list[Baseline]:
-    """The baselines of a task on a part's rows: class prior, or constant; for volatility EWMA and persistence as well."""
+    """The baselines of a task on a part's rows: class prior or constant; for volatility also EWMA and persistence."""
     rows = data.split.rows[part]
     train = data.split.rows["train"]
     known = train[target.labelled[train]]
@@ -77,16 +77,21 @@ VOLATILITY_FORECASTS: dict[str, Callable[[Bars, int], Values]] = {
 }
 
 
-def _calibrated(forecast: Values, target: Target, train: np.ndarray[tuple[int], np.dtype[np.int64]],
-                rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Values:
-    """Label ~ a + b * forecast by least squares on training rows (Mincer and Zarnowitz, 1969): no easy win by a bias."""
+def _calibrated(
+    forecast: Values,
+    target: Target,
+    train: np.ndarray[tuple[int], np.dtype[np.int64]],
+    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> Values:
+    """Label ~ a + b * forecast, fitted on training rows (Mincer and Zarnowitz, 1969): no easy win by a bias."""
     usable = train[np.isfinite(forecast[train])]
     design = np.stack([np.ones(len(usable)), forecast[usable]], axis=1)
     (a, b), *_ = np.linalg.lstsq(design, target.values[usable, 0], rcond=None)
     # Where nothing has moved, log volatility is -inf: the training mean stands in.
     fallback = target.values[train, 0].mean()
     values = forecast[rows]
-    return np.where(np.isfinite(values), a + b * values, fallback)[:, None]
+    fitted: Values = np.where(np.isfinite(values), a + b * values, fallback)
+    return fitted[:, None]
 
 
 def _scaled(name: str, values: Values, target: Target) -> Baseline:

@@ -39,7 +39,9 @@ class TaskResult:
         return ours < theirs if metric in LOWER_IS_BETTER else ours > theirs
 
 
-def evaluate(data: Dataset, outputs: dict[str, Tensor], configs: dict[str, TargetConfig], part: str = "test") -> list[TaskResult]:
+def evaluate(
+    data: Dataset, outputs: dict[str, Tensor], configs: dict[str, TargetConfig], part: str = "test"
+) -> list[TaskResult]:
     """Judge raw outputs {task: (R, D)} for the decision rows of a part; masked rows don't count."""
     results = []
     rows = torch.from_numpy(data.split.rows[part])
@@ -47,11 +49,20 @@ def evaluate(data: Dataset, outputs: dict[str, Tensor], configs: dict[str, Targe
         spec = target.spec
         label = data.tensors.targets[spec.name].cpu()[rows]
         mask = data.tensors.mask[spec.name].cpu()[rows]
-        said = {base.name: _metrics(base.spec, base.raw, label, mask)
-                for base in baselines(data, target, configs[spec.name], part)}
+        said = {
+            base.name: _metrics(base.spec, base.raw, label, mask)
+            for base in baselines(data, target, configs[spec.name], part)
+        }
         strongest = min(said, key=lambda name: said[name][DECIDING[spec.kind]])
-        results.append(TaskResult(spec=spec, rows=int(mask.sum()), metrics=_metrics(spec, outputs[spec.name], label, mask),
-                                  baselines=said, strongest=strongest))
+        results.append(
+            TaskResult(
+                spec=spec,
+                rows=int(mask.sum()),
+                metrics=_metrics(spec, outputs[spec.name], label, mask),
+                baselines=said,
+                strongest=strongest,
+            )
+        )
     return results
 
 
@@ -63,9 +74,16 @@ def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict
 
 def as_json(results: list[TaskResult]) -> dict[str, Any]:
     """The content of report/metrics.json."""
-    return {result.spec.name: {"kind": result.spec.kind, "rows": result.rows, "model": result.metrics,
-                               "baselines": result.baselines, "strongest_baseline": result.strongest}
-            for result in results}
+    return {
+        result.spec.name: {
+            "kind": result.spec.kind,
+            "rows": result.rows,
+            "model": result.metrics,
+            "baselines": result.baselines,
+            "strongest_baseline": result.strongest,
+        }
+        for result in results
+    }
 
 
 def headline(results: list[TaskResult]) -> dict[str, float]:

@@ -21,16 +21,29 @@ from hybrid_trainer.types import LOWER_IS_BETTER
 def results_table(results: list[TaskResult]) -> str:
     """Each task's test metrics beside its strongest baseline, as plain text."""
     table = RichTable(title="Test split, best checkpoint", title_justify="left")
-    for name, side in (("task", "left"), ("metric", "left"), ("model", "right"), ("baseline", "right"),
-                       ("which", "left"), ("", "left")):
+    for name, side in (
+        ("task", "left"),
+        ("metric", "left"),
+        ("model", "right"),
+        ("baseline", "right"),
+        ("which", "left"),
+        ("", "left"),
+    ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for result in results:
         base = result.baselines[result.strongest]
         for index, (metric, value) in enumerate(result.metrics.items()):
             better = "better" if result.beaten(metric) else ("same" if value == base[metric] else "worse")
             arrow = "↓" if metric in LOWER_IS_BETTER else "↑"
-            table.add_row(result.spec.name if not index else "", f"{metric} {arrow}", f"{value:.4f}", f"{base[metric]:.4f}",
-                          result.strongest if not index else "", better, end_section=index == len(result.metrics) - 1)
+            table.add_row(
+                result.spec.name if not index else "",
+                f"{metric} {arrow}",
+                f"{value:.4f}",
+                f"{base[metric]:.4f}",
+                result.strongest if not index else "",
+                better,
+                end_section=index == len(result.metrics) - 1,
+            )
     console = Console(file=io.StringIO(), width=100, color_system=None)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -45,10 +58,14 @@ def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], par
     for target in data.targets:
         spec, labelled = target.spec, target.labelled[rows]
         if spec.kind == "classification":
-            texts = [spec.labels[code] if known else None for code, known in zip(target.values[rows], labelled, strict=True)]
+            texts = [
+                spec.labels[code] if known else None for code, known in zip(target.values[rows], labelled, strict=True)
+            ]
             labels.append(pl.Series(spec.name, texts, dtype=pl.String))
         else:
-            numbers = [value.tolist() if known else None for value, known in zip(target.values[rows], labelled, strict=True)]
+            numbers = [
+                value.tolist() if known else None for value, known in zip(target.values[rows], labelled, strict=True)
+            ]
             labels.append(pl.Series(spec.name, numbers, dtype=pl.List(pl.Float64)))
     with replacing(path) as temporary:
         frame.with_columns(labels).write_parquet(temporary)
@@ -57,21 +74,39 @@ def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], par
 def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[str, Any]) -> str:
     """What a stranger should know before using the model, in Markdown."""
     parts = data.split_report["parts"]
-    lines = [f"# {name}", "", "Trained with hybrid_trainer. Not investment advice: figures describe the past rows below.", "",
-             "## Data", "", f"- table: `{Path(data.table.file).name}` (SHA-256 `{data.table.sha256}`)",
-             f"- instruments seen in training: {', '.join(data.vocabularies['instrument'].names)}; any other is `<unk>`",
-             f"- window: {data.time_window} rows; features: {', '.join(data.panel.feature_names)}"]
-    lines += [f"- {part}: {said['rows']} rows, {said['first']} to {said['last']}; {said['purged']} purged at its end"
-              for part, said in parts.items()]
+    lines = [
+        f"# {name}",
+        "",
+        "Trained with hybrid_trainer. Not investment advice: figures describe the past rows below.",
+        "",
+        "## Data",
+        "",
+        f"- table: `{Path(data.table.file).name}` (SHA-256 `{data.table.sha256}`)",
+        f"- instruments seen in training: {', '.join(data.vocabularies['instrument'].names)}; any other is `<unk>`",
+        f"- window: {data.time_window} rows; features: {', '.join(data.panel.feature_names)}",
+    ]
+    lines += [
+        f"- {part}: {said['rows']} rows, {said['first']} to {said['last']}; {said['purged']} purged at its end"
+        for part, said in parts.items()
+    ]
     lines += ["", "## Outputs", ""]
-    lines += [f"- `{spec.output_name}`: {', '.join(spec.labels)}; about the {spec.horizon} bars after the row"
-              for spec in data.specs]
-    lines += ["", "## Test split, best checkpoint, looked at once", "", "| task | metric | model | baseline | which |",
-              "|---|---|---|---|---|"]
+    lines += [
+        f"- `{spec.output_name}`: {', '.join(spec.labels)}; about the {spec.horizon} bars after the row"
+        for spec in data.specs
+    ]
+    lines += [
+        "",
+        "## Test split, best checkpoint, looked at once",
+        "",
+        "| task | metric | model | baseline | which |",
+        "|---|---|---|---|---|",
+    ]
     for result in results:
         base = result.baselines[result.strongest]
-        lines += [f"| {result.spec.name} | {metric} | {value:.4f} | {base[metric]:.4f} | {result.strongest} |"
-                  for metric, value in result.metrics.items()]
+        lines += [
+            f"| {result.spec.name} | {metric} | {value:.4f} | {base[metric]:.4f} | {result.strongest} |"
+            for metric, value in result.metrics.items()
+        ]
     lines += ["", "## Made with", ""]
     lines += [f"- {key}: {value}" for key, value in facts.items()]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """The saved model: written whole, verified and replayed before it is used. No pickle anywhere.
 
-    weights.safetensors  scaler.skops  schema.json  golden.safetensors  MODEL_CARD.md  manifest.json (SHA-256 of each)
+weights.safetensors  scaler.skops  schema.json  golden.safetensors  MODEL_CARD.md  manifest.json (SHA-256 of each)
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from hybrid_trainer.inference.schema import BundleSchema
 from hybrid_trainer.models import make_model
 
 MANIFEST = "manifest.json"
-WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = "weights.safetensors", "scaler.skops", "schema.json", "golden.safetensors", "MODEL_CARD.md"
+WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = (
+    "weights.safetensors",
+    "scaler.skops",
+    "schema.json",
+    "golden.safetensors",
+    "MODEL_CARD.md",
+)
 _TOLERANCE = 1e-4
 
 
@@ -33,7 +39,7 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
 
     Args:
         folder: where to; a former bundle there is replaced.
-        golden: a few windows in units, `x` (B, T, F), `ids` (B, K) and, where the model has one, `context` (B, C); their
+        golden: a few windows in units, `x` (B, T, F), `ids` (B, K) and, where there is one, `context` (B, C); their
             predictions are computed here and kept beside them.
         card: the model card's text.
     """
@@ -47,7 +53,9 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
         skops.io.dump(predictor.scaler.transformer, temporary / SCALER)
         predictor.schema.write(temporary / SCHEMA)
         outputs = predictor.predict_windows(golden["x"], golden.get("context"), golden["ids"])
-        save_file({**golden, **{f"output.{name}": value.contiguous() for name, value in outputs.items()}}, temporary / GOLDEN)
+        save_file(
+            {**golden, **{f"output.{name}": value.contiguous() for name, value in outputs.items()}}, temporary / GOLDEN
+        )
         (temporary / CARD).write_text(card, encoding="utf-8")
         digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
@@ -63,7 +71,7 @@ def load_bundle(folder: Path) -> Predictor:
     """Verify a bundle's files, make its model on the CPU, and replay its golden batch.
 
     Raises:
-        BundleError: a file is missing, altered or of a sort that isn't trusted, or the golden batch comes out different.
+        BundleError: a file is missing, altered or not trusted, or the golden batch comes out different.
     """
     _verify(folder)
     schema = BundleSchema.read(folder / SCHEMA)
@@ -84,7 +92,9 @@ def _load_scaler(path: Path) -> object:
     try:
         return skops.io.load(path, trusted=[])
     except Exception as error:
-        raise BundleError(f"{path}: the scaler holds something that is not trusted or cannot be read ({error})") from error
+        raise BundleError(
+            f"{path}: the scaler holds something that is not trusted or cannot be read ({error})"
+        ) from error
 
 
 def _verify(folder: Path) -> None:
@@ -114,8 +124,10 @@ def _replay(folder: Path, predictor: Predictor, golden: dict[str, Tensor]) -> No
         said = golden[f"output.{name}"]
         if not torch.allclose(value, said, rtol=_TOLERANCE, atol=_TOLERANCE):
             worst = float((value - said).abs().max())
-            raise BundleError(f"{folder}: on this machine the model's own golden batch comes out different ('{name}' by up "
-                              f"to {worst:.2g}); it is not the model that was tested")
+            raise BundleError(
+                f"{folder}: on this machine the model's own golden batch comes out different ('{name}' by up "
+                f"to {worst:.2g}); it is not the model that was tested"
+            )
 
 
 def _sha256(path: Path) -> str:

@@ -16,8 +16,12 @@ def main(arguments: list[str]) -> int:
     """Load and verify the model, read the file, write one row per decidable row: CSV, or Parquet by OUT's suffix."""
     parser = argparse.ArgumentParser(prog="python -m hybrid_trainer predict", description=main.__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL_DIR", help="a saved model: RUN_DIR/model")
-    parser.add_argument("file", type=Path, metavar="FILE", help="rows like those it was trained on (.csv, .csv.gz, .parquet)")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=".csv or .parquet; default: CSV on the terminal")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="rows like those it was trained on (.csv, .csv.gz, .parquet)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT", help=".csv or .parquet; default: CSV on the terminal"
+    )
     options = parser.parse_args(arguments)
     suffix = options.output.suffix.lower() if options.output else ".csv"
     if suffix not in (".csv", ".parquet"):

@@ -50,14 +50,18 @@ class Predictor:
             TableError: no row ends a full window.
         """
         schema = self.schema
-        panel = build_panel(table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.context)
+        panel = build_panel(
+            table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.context
+        )
         if list(panel.feature_names) != schema.feature_names:
             lacking = sorted(set(schema.feature_names) - set(panel.feature_names))
             raise BundleError(f"{table.file}: the features {lacking} of the model cannot be computed from this table")
         rows = panel.decidable_rows(schema.time_window)
         if not len(rows):
-            raise TableError(f"{table.file}: no row can be predicted: a window needs {schema.time_window} rows behind "
-                             "each other with all features (the first rows of an instrument warm the features up)")
+            raise TableError(
+                f"{table.file}: no row can be predicted: a window needs {schema.time_window} rows behind "
+                "each other with all features (the first rows of an instrument warm the features up)"
+            )
         vocabulary = Vocabulary(tuple(schema.vocabularies["instrument"]))
         ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
         tensors = panel_tensors(self.scaler(panel.features), panel.context, ids, [])
@@ -74,14 +78,20 @@ class Predictor:
         return {spec.output_name: to_prediction(outputs[spec.name], spec) for spec in self.schema.specs}
 
 
-def prediction_frame(table: Table, rows: NDArray[np.int64], outputs: dict[str, Tensor], specs: list[TargetSpec]) -> pl.DataFrame:
+def prediction_frame(
+    table: Table, rows: NDArray[np.int64], outputs: dict[str, Tensor], specs: list[TargetSpec]
+) -> pl.DataFrame:
     """Timestamp, instrument and the predictions of some decision rows."""
-    frame = pl.DataFrame({
-        "timestamp": times(table.timestamp[rows]),
-        "instrument": [table.instruments[code] for code in table.instrument[rows]],
-    })
-    columns = [pl.Series(spec.output_name, to_prediction(outputs[spec.name], spec).tolist(), dtype=pl.List(pl.Float32))
-               for spec in specs]
+    frame = pl.DataFrame(
+        {
+            "timestamp": times(table.timestamp[rows]),
+            "instrument": [table.instruments[code] for code in table.instrument[rows]],
+        }
+    )
+    columns = [
+        pl.Series(spec.output_name, to_prediction(outputs[spec.name], spec).tolist(), dtype=pl.List(pl.Float32))
+        for spec in specs
+    ]
     return frame.with_columns(columns)
 
 

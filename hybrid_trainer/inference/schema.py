@@ -52,7 +52,9 @@ class BundleSchema:
 
     def write(self, path: Path) -> None:
         """Write schema.json."""
-        path.write_text(json.dumps({"format": FORMAT} | asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps({"format": FORMAT} | asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def read(cls, path: Path) -> BundleSchema:

@@ -5,6 +5,8 @@ Shape legend: B batch, T time, F feature, C channel, H hidden, K categorical inp
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +24,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         sizes = [in_channels, *filters]
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(a, b, kernel_size, padding=kernel_size // 2) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.Conv1d(a, b, kernel_size, padding=kernel_size // 2) for a, b in pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in filters)
         self.activation = nn.GELU()
@@ -103,9 +105,11 @@ class DenseBlock(nn.Module):
 
 def _initialise(lstm: nn.LSTM) -> None:
     units = lstm.hidden_size
+    weight, bias_in, bias_hidden = lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
+    assert isinstance(weight, Tensor) and isinstance(bias_in, Tensor) and isinstance(bias_hidden, Tensor)
     with torch.no_grad():
         for gate in range(4):
-            nn.init.orthogonal_(lstm.weight_hh_l0[gate * units : (gate + 1) * units])
+            nn.init.orthogonal_(weight[gate * units : (gate + 1) * units])
         # Gates are stacked as input, forget, cell, output; there are two biases, which are added.
-        lstm.bias_ih_l0[units : 2 * units].fill_(1.0)
-        lstm.bias_hh_l0[units : 2 * units].zero_()
+        bias_in[units : 2 * units].fill_(1.0)
+        bias_hidden[units : 2 * units].zero_()

@@ -24,9 +24,20 @@ class EnhancedHybridModel(nn.Module):
         trunk_units: size of the shared layer. dropout: share of units dropped.
     """
 
-    def __init__(self, dims: InputDims, *, cnn_filters: list[int], kernel_size: int, lstm_units: int, lstm_layers: int,
-                 embeddings: dict[str, int], use_context: bool, context_units: int, trunk_units: int,
-                 dropout: float) -> None:
+    def __init__(
+        self,
+        dims: InputDims,
+        *,
+        cnn_filters: list[int],
+        kernel_size: int,
+        lstm_units: int,
+        lstm_layers: int,
+        embeddings: dict[str, int],
+        use_context: bool,
+        context_units: int,
+        trunk_units: int,
+        dropout: float,
+    ) -> None:
         super().__init__()
         self.convolution = ConvEncoder(dims.features, cnn_filters, kernel_size, dropout)
         self.recurrent = RecurrentEncoder(cnn_filters[-1], lstm_units, lstm_layers, dropout)
@@ -35,9 +46,11 @@ class EnhancedHybridModel(nn.Module):
         inputs = list(dims.vocabularies)
         used = [name for name in inputs if name in embeddings]
         if used:
-            self.embedding = CategoryEmbedding([inputs.index(name) for name in used],
-                                               [dims.vocabularies[name] for name in used],
-                                               [embeddings[name] for name in used])
+            self.embedding = CategoryEmbedding(
+                [inputs.index(name) for name in used],
+                [dims.vocabularies[name] for name in used],
+                [embeddings[name] for name in used],
+            )
             fused += self.embedding.out_size
         self.context: DenseBlock | None = None
         if dims.context and use_context:

@@ -1,7 +1,7 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
-    config.yaml  overrides.yaml  run.json  history.jsonl  train.log  split_report.json
-    tensorboard/  checkpoints/{last,best}.pt  model/ (the bundle)  report/
+config.yaml  overrides.yaml  run.json  history.jsonl  train.log  split_report.json
+tensorboard/  checkpoints/{last,best}.pt  model/ (the bundle)  report/
 """
 
 from __future__ import annotations
@@ -55,12 +55,15 @@ class RunDirectory:
 
     def finish(self, status: str, reason: str | None = None, **entries: Any) -> None:
         """Write how the run ended."""
-        self.update(status=status, stop_reason=reason, ended=_now(),
-                    seconds=round(time.monotonic() - self._began, 3), **entries)
+        self.update(
+            status=status, stop_reason=reason, ended=_now(), seconds=round(time.monotonic() - self._began, 3), **entries
+        )
 
 
 @contextmanager
-def claimed(path: Path, *, root: Path, config: dict[str, Any], config_yaml: str, overrides: list[str]) -> Iterator[RunDirectory]:
+def claimed(
+    path: Path, *, root: Path, config: dict[str, Any], config_yaml: str, overrides: list[str]
+) -> Iterator[RunDirectory]:
     """Claim a directory for one run; whatever ends the block, the record says so.
 
     Args:
@@ -73,22 +76,35 @@ def claimed(path: Path, *, root: Path, config: dict[str, Any], config_yaml: str,
     """
     _refuse_outside(path, root)
     record = {
-        "status": "running", "stop_reason": None, "name": run_name(path, root), "started": _now(), "ended": None,
-        "seconds": None, "process": process_mark(), "overrides": overrides, "config": config, "metrics": {},
+        "status": "running",
+        "stop_reason": None,
+        "name": run_name(path, root),
+        "started": _now(),
+        "ended": None,
+        "seconds": None,
+        "process": process_mark(),
+        "overrides": overrides,
+        "config": config,
+        "metrics": {},
         "provenance": provenance(),
     }
     path.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
-        raise RunDirError(f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
-                          "one, or use resume to go on with that run") from None
+        raise RunDirError(
+            f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
+            "one, or use resume to go on with that run"
+        ) from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(without_nan(record), stream, indent=2)
     run = RunDirectory(path, record)
     try:
         write_text(path / "config.yaml", config_yaml)
-        write_text(path / "overrides.yaml", "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides) or "[]\n")
+        write_text(
+            path / "overrides.yaml",
+            "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides) or "[]\n",
+        )
         yield run
     except KeyboardInterrupt:
         run.finish("interrupted", "interrupted by a signal")
@@ -110,8 +126,10 @@ def _refuse_outside(path: Path, root: Path) -> None:
         return
     with suppress(OSError):
         path.rmdir()  # Hydra has made it; a folder with anything in it stays
-    raise RunDirError(f"{path}: the run directory is not inside paths.root ({root.resolve()}); set paths.root to the "
-                      "folder under which runs may be written")
+    raise RunDirError(
+        f"{path}: the run directory is not inside paths.root ({root.resolve()}); set paths.root to the "
+        "folder under which runs may be written"
+    )
 
 
 def _now() -> str:

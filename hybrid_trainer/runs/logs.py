@@ -44,7 +44,9 @@ def logging_to(file: Path) -> Iterator[None]:
     except BaseException as error:
         # Only to the file: whoever catches the error says on the terminal what a user needs.
         trace = None if isinstance(error, UserError) else (type(error), error, error.__traceback__)
-        to_file.handle(logger.makeRecord(logger.name, logging.ERROR, __file__, 0, f"{type(error).__name__}: {error}", (), trace))
+        to_file.handle(
+            logger.makeRecord(logger.name, logging.ERROR, __file__, 0, f"{type(error).__name__}: {error}", (), trace)
+        )
         raise
     finally:
         for handler in (to_file, console):

@@ -1,0 +1,1 @@
+"""The typed config: schema, composing, checking, and its error messages."""

@@ -1,0 +1,1 @@
+"""The one look at the test split: metrics, baselines, report."""

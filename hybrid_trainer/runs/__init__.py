@@ -1,0 +1,1 @@
+"""Run directories: claiming, provenance, logs, comparison."""

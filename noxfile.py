@@ -1,0 +1,47 @@
+"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `docs`."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+def install(session: nox.Session, extras: str = "dev") -> None:
+    session.install("-c", "constraints.txt", "-e", f".[{extras}]")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite; arguments go to pytest: `nox -s tests -- tests/data -k split`."""
+    install(session)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, layout, and that imports go one way."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict."""
+    install(session)
+    session.run("mypy")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Seconds per epoch beside the floor, in one run; prints ratios."""
+    install(session)
+    session.run("python", "benchmarks/epoch.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every command of README and docs/."""
+    install(session)
+    session.run("python", "-m", "pytest", "tests/end_to_end/test_docs.py", *session.posargs)
