@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -65,6 +66,8 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if importlib.util.find_spec("hybrid_trainer.conf") is None:
+        raise UserError("this is a checkout that is not installed: run `pip install -e .` in it first")
     if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
         if any(flag in arguments for flag in ("--help", "-h")):
             sys.stdout.write(USAGE.format(version=__version__, groups=_groups()))

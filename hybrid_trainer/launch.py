@@ -55,14 +55,18 @@ def _sweep(overrides: list[str]) -> int:
     for point in _points(overrides):
         to_config(compose_config(point))
     failures: list[str] = []
+    folders: list[Path] = []
 
     def job(tree: DictConfig) -> Any:
         hydra_config = HydraConfig.get()
         task = list(hydra_config.overrides.task)
+        directory = Path(hydra_config.runtime.output_dir)
+        folders.append(directory)
+        sys.stdout.write(f"\njob {hydra_config.job.num}: {' '.join(task)}\n")
         try:
-            run = train(to_config(tree), Path(hydra_config.runtime.output_dir), task)
+            run = train(to_config(tree), directory, task)
         except Exception as error:
-            failures.append(f"{hydra_config.runtime.output_dir} ({', '.join(task)}): {error}")
+            failures.append(f"{directory} ({' '.join(task)}): {error}")
             sys.stderr.write(f"error: job {hydra_config.job.num} failed: {error}\n")
             raise
         return run.record["metrics"].get("valid/loss")
@@ -72,8 +76,11 @@ def _sweep(overrides: list[str]) -> int:
     except Exception:
         if not failures:
             raise
+    if folders:
+        sweep = folders[0].parent
+        sys.stdout.write(f"\n{len(folders)} job(s) done; side by side: python -m hybrid_trainer compare {sweep}\n")
     if failures:
-        sys.stderr.write(f"error: {len(failures)} job(s) of the sweep failed:\n")
+        sys.stderr.write(f"error: {len(failures)} of {len(folders)} jobs failed:\n")
         sys.stderr.writelines(f"error:   {failure}\n" for failure in failures)
         return 1
     return 0

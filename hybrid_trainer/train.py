@@ -135,7 +135,7 @@ def _summarise(
     log.info("\n%s\n", results_table(results))
     facts: dict[str, Any] = {
         "best epoch": f"{best_epoch} of {trainer.epoch} (by {config.callbacks.checkpoint.monitor})",
-        "config": run.path / "config.yaml",
+        "config": f"{run.path / 'config.yaml'} ({' '.join(run.record['overrides']) or 'defaults'})",
         "model": bundle,
         "metrics": run.report / "metrics.json",
         "log": run.path / "train.log",
