@@ -21,6 +21,7 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer --multirun KEY=A,B ...                a sweep: a run for every combination
   python -m hybrid_trainer --config FILE ...                     with your own YAML of keys on top
   python -m hybrid_trainer compare DIR ...                       a table of runs: compare outputs multirun
+  python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
 
 Groups, chosen with GROUP=OPTION; files in ./conf/GROUP/ are options too:
@@ -96,13 +97,23 @@ def _compare(arguments: list[str]) -> int:
     return compare.main(arguments)
 
 
+def _describe(arguments: list[str]) -> int:
+    from hybrid_trainer.config import describe
+
+    return describe.main(arguments)
+
+
 def _predict(arguments: list[str]) -> int:
     from hybrid_trainer.inference import command
 
     return command.main(arguments)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"compare": _compare, "predict": _predict}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "compare": _compare,
+    "describe": _describe,
+    "predict": _predict,
+}
 
 
 def _groups() -> str:

@@ -3,59 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
-from typing import Any, get_type_hints
+from dataclasses import fields
 
-from hybrid_trainer.config.schema import OPTIONS, Config
+from hybrid_trainer.config.known_keys import known_keys
+from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 _TYPE_WORDS = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "text"}
-
-
-@dataclass(frozen=True)
-class KnownKey:
-    """One key of the schema: its path, its type as a user would write it, its default and its meaning."""
-
-    path: str
-    type: str
-    default: Any
-    help: str
-    options: list[str]
-
-
-@cache
-def known_keys() -> dict[str, KnownKey]:
-    """Every key of every option by its path; where two options share a path, the first one's default is shown."""
-    found: dict[str, KnownKey] = {}
-
-    def walk(schema: type[Any], prefix: str, option: str) -> None:
-        hints = get_type_hints(schema)
-        for field in fields(schema):
-            path = prefix + field.name
-            hint = hints[field.name]
-            if path in OPTIONS:
-                continue
-            if is_dataclass(hint):
-                walk(hint, f"{path}.", option)  # type: ignore[arg-type]
-                continue
-            default = field.default_factory() if field.default_factory is not MISSING else field.default
-            name = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
-            known = found.setdefault(path, KnownKey(path, name, default, str(field.metadata.get("help", "")), []))
-            known.options.append(option)
-
-    walk(Config, "", "")
-    for group, options in OPTIONS.items():
-        for name, schema in options.items():
-            walk(schema, f"{group}.", f"{group}={name}")
-    return found
-
-
-@cache
-def open_mappings() -> tuple[str, ...]:
-    """The keys whose entries the user names, such as data.targets: every mapping of the schema."""
-    return tuple(path for path, known in known_keys().items() if known.type.startswith("dict["))
 
 
 def unknown_key(path: str) -> ConfigError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hybrid_trainer.config.messages import open_mappings
+from hybrid_trainer.config.known_keys import open_mappings
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 

@@ -24,7 +24,7 @@ class TargetConfig:
 class SignalTarget(TargetConfig):
     """Classes of the log return over the horizon, divided by its expected standard deviation at t."""
 
-    builder: str = "signal"
+    builder: str = key("signal", "which builder makes the labels")
     classes: int = key(3, "3 (down, flat, up) or 5 (strong_down, down, flat, up, strong_up)")
     thresholds: list[float] | None = key(
         None, "class borders in standard deviations, symmetric around zero; [0.5] for 3 classes, [0.4, 1.2] for 5"
@@ -48,14 +48,14 @@ class SignalTarget(TargetConfig):
 class VolatilityTarget(TargetConfig):
     """Log of the realised volatility: log sqrt(sum of squared log returns over the horizon)."""
 
-    builder: str = "volatility"
+    builder: str = key("volatility", "which builder makes the labels")
 
 
 @dataclass(kw_only=True)
 class RegimeTarget(TargetConfig):
     """Bear, range or bull: the signed efficiency ratio (net move / path length) of the horizon."""
 
-    builder: str = "regime"
+    builder: str = key("regime", "which builder makes the labels")
     horizon: int = key(20, "how many bars after the decision row the label reaches")
     threshold: float = key(0.2, "an efficiency ratio beyond plus or minus this is a trend")
 
@@ -68,7 +68,7 @@ class RegimeTarget(TargetConfig):
 class SlTpTarget(TargetConfig):
     """Largest adverse and favourable excursion from the close over the horizon, in ATR multiples."""
 
-    builder: str = "sl_tp"
+    builder: str = key("sl_tp", "which builder makes the labels")
     horizon: int = key(10, "how many bars after the decision row the label reaches")
     atr_window: int = key(14, "bars of the average true range at t, the unit of both excursions")
 
@@ -81,7 +81,7 @@ class SlTpTarget(TargetConfig):
 class ColumnTarget(TargetConfig):
     """A column of the user's table that holds the label of its row; an empty cell means: no label."""
 
-    builder: str = "column"
+    builder: str = key("column", "which builder makes the labels")
     horizon: int = key(1, "how many bars after the decision row the label reaches")
     column: str = key("", "the column with the labels")
     kind: str = key("", "classification or regression")

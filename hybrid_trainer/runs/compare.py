@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hybrid_trainer.errors import RunDirError, did_you_mean
@@ -151,7 +152,7 @@ def render(runs: list[Run], metric: str) -> Table:
         numbers = [_number(run, name, best[name]) for name in metrics]
         values = [_text(run.config[key]) if key in run.config else "" for key in keys]
         why = [] if run.status == "complete" else [run.reason.splitlines()[0] if run.reason else ""]
-        table.add_row(str(run.path), run.status, *values, *numbers, *why)
+        table.add_row(*map(escape, [str(run.path), run.status, *values, *numbers, *why]))  # [16] is no markup
     return table
 
 

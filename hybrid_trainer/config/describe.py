@@ -1,0 +1,74 @@
+"""`describe [GROUP | KEY]`: names, types, defaults and meaning of every config key. Imports no torch."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys
+from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
+from hybrid_trainer.config.targets import TARGETS
+from hybrid_trainer.errors import ConfigError, did_you_mean
+
+
+def main(arguments: list[str]) -> int:
+    """Show the keys of a group (data, model, training, callbacks, targets, run), of one option, or of all."""
+    parser = argparse.ArgumentParser(prog="python -m hybrid_trainer describe", description=main.__doc__)
+    parser.add_argument(
+        "what", nargs="?", metavar="GROUP", help="a group, an option such as data=csv, or part of a key"
+    )
+    what = parser.parse_args(arguments).what
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
+    console = Console(width=width)
+    for table in tables(what):
+        console.print(table)
+    return 0
+
+
+def tables(what: str | None) -> list[Table]:
+    """One table per option that `what` names; all where it is None; any other word is looked for in the keys."""
+    sections = _sections()
+    if what is None:
+        chosen = list(sections)
+    else:
+        chosen = [name for name in sections if name == what or name.partition("=")[0] == what]
+    if chosen:
+        return [_table(name, sections[name]) for name in chosen]
+    assert what is not None
+    found = [known for known in known_keys().values() if what in known.path]
+    if not found:
+        names = [*OPTIONS, "targets", "run", *sections]
+        raise ConfigError(f"describe {what}: neither a group nor a key{did_you_mean(what, [*names, *known_keys()])}")
+    return [_table(f"keys with '{what}'", found)]
+
+
+def _sections() -> dict[str, list[KnownKey]]:
+    found = {"run": keys_of(TopLevelConfig, "")}
+    for group, options in OPTIONS.items():
+        for name, schema in options.items():
+            found[f"{group}={name}"] = keys_of(schema, f"{group}.")
+    for name, schema in TARGETS.items():
+        found[f"targets={name}"] = keys_of(schema, "data.targets.NAME.")
+    return found
+
+
+def _table(title: str, keys: list[KnownKey]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for name in ("key", "type", "default", "meaning"):
+        table.add_column(name, overflow="fold", no_wrap=name == "key")
+    for known in keys:
+        cells = (known.path, known.type, _shown(known.default), known.help)
+        table.add_row(*map(escape, cells))  # [0.5] is no markup
+    return table
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
