@@ -43,7 +43,9 @@ def run(arguments: list[str]) -> int:
     """Carry out a command line; returns the exit status: 0, 1 (a run went wrong), 2 (wrong input), 130 or 143."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where a reader that has gone is no error
+        return status
     except UserError as error:
         return _say(str(error), error.exit_status)
     except Terminated:

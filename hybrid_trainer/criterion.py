@@ -82,8 +82,10 @@ class Criterion:
         sums, counts = [], []
         for spec, loss in zip(self.specs, self._losses, strict=True):
             mask = batch.mask[spec.name]  # (B,)
-            per_row = loss(outputs[spec.name].float(), batch.targets[spec.name], spec)  # (B,)
-            # where, not a product: a masked row's loss may be infinite, and 0 * inf is NaN.
+            target = batch.targets[spec.name]
+            # A masked label is replaced before the loss: after it, the backward pass would still meet its inf or NaN.
+            target = torch.where((mask > 0).view(-1, *[1] * (target.ndim - 1)), target, 0)
+            per_row = loss(outputs[spec.name].float(), target, spec)  # (B,)
             sums.append(torch.where(mask > 0, per_row, 0.0).sum())
             counts.append(mask.sum())
         sum_, count = torch.stack(sums), torch.stack(counts)  # (K,)

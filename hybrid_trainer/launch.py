@@ -12,9 +12,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_trainer.config import user_files
+from hybrid_trainer.config import messages, user_files
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.errors import ConfigError, UserError
@@ -46,7 +48,10 @@ def hand_to_hydra(arguments: list[str]) -> int:
     arguments = user_files.take_config_option(arguments)
     overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     rest = [argument for argument in arguments if argument not in overrides]
-    _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never)
+    try:
+        _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise messages.explain(error) from error
     return 0
 
 

@@ -5,6 +5,7 @@ Each equals scikit-learn's of the same name on the labelled rows. Shape legend: 
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -78,7 +79,7 @@ class RegressionMetric:
         self.count += mask.sum()
 
     def compute(self) -> dict[str, float]:
-        """R² is 1 - residual / total sum of squares per number, then the mean."""
+        """R² is 1 - residual / total sum of squares per number (where labels never change 1 or 0), then the mean."""
         n = self.count.cpu()
         absolute, squared, label, label_squared = self.sums.cpu()
         scale = torch.tensor(self.spec.scale, dtype=torch.float64)
@@ -86,7 +87,7 @@ class RegressionMetric:
         return {
             "mae": (absolute / n * scale).mean().item(),
             "rmse": ((squared / n).sqrt() * scale).mean().item(),
-            "r2": (1 - squared / total).mean().item(),
+            "r2": torch.where(total > 0, 1 - squared / total, (squared == 0).double()).mean().item() if n else math.nan,
         }
 
 

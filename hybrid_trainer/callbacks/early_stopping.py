@@ -22,9 +22,11 @@ class EarlyStopping(Callback):
         """Ask the trainer to stop once the monitor has stalled for `patience` epochs."""
         self.monitor.update(trainer.history[-1])
         if self.monitor.stalled >= self.patience:
+            best = "it was never a number"
+            if self.monitor.best is not None:
+                best = f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}"
             trainer.stop_reason = (
-                f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; "
-                f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}"
+                f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; {best}"
             )
 
     def state_dict(self) -> dict[str, Any]:

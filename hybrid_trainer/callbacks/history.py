@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.runs.atomic import without_nan
 
 if TYPE_CHECKING:
     from hybrid_trainer.trainer import Trainer
@@ -21,4 +22,4 @@ class HistoryFile(Callback):
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the row of the epoch that has ended."""
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(trainer.history[-1]) + "\n")
+            stream.write(json.dumps(without_nan(trainer.history[-1]), allow_nan=False) + "\n")

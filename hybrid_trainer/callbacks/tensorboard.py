@@ -44,4 +44,4 @@ def _tag(name: str) -> str:
     part, _, rest = name.partition("/")
     if part not in ("train", "valid"):
         return name
-    return f"{rest}/{part}" if "/" in rest else f"total/{rest}/{part}"
+    return f"{rest}/{part}"

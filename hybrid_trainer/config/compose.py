@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 CONFIG_MODULE = "hybrid_trainer.conf"
+_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")  # what hydra/launcher=NAME and hydra/sweeper=NAME pick
 
 
 @cache
@@ -60,6 +62,22 @@ def refuse_code(tree: DictConfig) -> None:
         given = OmegaConf.to_container(hydra[section])
         if given != {"version": 1, "root": None, "disable_existing_loggers": False}:
             raise ConfigError(f"hydra.{section}: logging is set up by the run itself; remove this section")
+    for path, target in _targets(OmegaConf.to_container(hydra), "hydra"):
+        if not target.startswith(_PLUGINS):
+            raise ConfigError(
+                f"{path}._target_: '{target}': a config may not name code to run; choose a plugin by its name"
+            )
+
+
+def _targets(tree: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "_target_":
+                yield path, str(value)
+            yield from _targets(value, f"{path}.{key}")
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _targets(value, f"{path}[{index}]")
 
 
 def to_config(tree: DictConfig) -> Config:
@@ -112,6 +130,9 @@ def _target(name: str, entry: Any) -> Any:
     builder = builder_of(name, entry)
     if builder not in TARGETS:
         raise ConfigError(f"{path}.builder: '{builder}' is not a builder{did_you_mean(builder, TARGETS)}")
+    for key in entry:
+        if key not in get_type_hints(TARGETS[builder]):
+            raise messages.unknown_target_key(f"{path}.{key}", str(key), builder)
     try:
         return _build(TARGETS[builder], {**entry, "builder": builder}, path)
     except ConfigError as error:

@@ -20,7 +20,7 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         check_choice("data.split.kind", self.kind, ["chronological"])
-        if len(self.fractions) != 3 or min(self.fractions) <= 0 or abs(sum(self.fractions) - 1) > 1e-6:
+        if len(self.fractions) != 3 or not (min(self.fractions) > 0 and abs(sum(self.fractions) - 1) <= 1e-6):
             raise ConfigError(f"data.split.fractions: {self.fractions} must be three positive numbers with sum 1")
 
 
@@ -69,6 +69,14 @@ class UsStocksData(DataConfig):
     """The embedded set: daily prices of AAPL, FB, GOOG, IBM and MSFT, 2000 to 2013."""
 
     name: str = key("us_stocks", "which source reads the table")
+    timestamp: str = key("Date", "column with the time of a row (a date, an ISO date-time or an integer)")
+    instrument: str | None = key("Ticker", "column that names the instrument; none: the whole table is one instrument")
+    columns: dict[str, str] = key(
+        {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"},
+        "where open, high, low, close, volume stand, if not under these names",
+    )
+    adjusted_close: str | None = key("Adj Close", "column with the adjusted close: prices are scaled by it / close")
+    feature_set: str = key("core", "core: causal indicators from prices; none: data.features alone")
 
 
 @dataclass(kw_only=True)

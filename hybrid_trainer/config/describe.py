@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from typing import Any
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hybrid_trainer.arguments import Parser
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
@@ -19,7 +19,7 @@ from hybrid_trainer.errors import ConfigError, did_you_mean
 
 def main(arguments: list[str]) -> int:
     """Show the keys of a group (data, model, training, callbacks, targets, run), of one option, or of all."""
-    parser = argparse.ArgumentParser(prog="python -m hybrid_trainer describe", description=main.__doc__)
+    parser = Parser("describe", main.__doc__)
     parser.add_argument(
         "what", nargs="?", metavar="GROUP", help="a group, an option such as data=csv, or part of a key"
     )

@@ -34,16 +34,20 @@ def check_range(
     bounds = []
     good = value == value
     if low is not None:
-        bounds.append(f"at least {low:g}")
+        bounds.append(f"at least {_plain(low)}")
         good = good and value >= low
     if above is not None:
-        bounds.append(f"above {above:g}")
+        bounds.append(f"above {_plain(above)}")
         good = good and value > above
     if high is not None:
-        bounds.append(f"at most {high:g}")
+        bounds.append(f"at most {_plain(high)}")
         good = good and value <= high
     if not good:
         raise ConfigError(f"{name}: {value} is out of range; it must be {' and '.join(bounds)}")
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
 def _closest(value: str, names: list[str]) -> str:

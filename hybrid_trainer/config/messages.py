@@ -20,18 +20,31 @@ def unknown_key(path: str) -> ConfigError:
         return ConfigError(f"{path}: only with {' or '.join(known_keys()[path].options)}")
     target = re.match(r"(data\.targets\.[^.]+)\.(.+)", path)
     if target:
-        names = sorted({field.name for schema in TARGETS.values() for field in fields(schema)})
-        return ConfigError(f"{path}: no such key{did_you_mean(target[2], names)}")
+        return unknown_target_key(path, target[2])
+    leaf = next((key for key in known if path.startswith(f"{key}.")), None)
+    if leaf:
+        return ConfigError(f"{path}: no such key: '{leaf}' is a single value, it has no keys below it")
+    sections = sorted({".".join(key.split(".")[:depth]) for key in known for depth in range(1, key.count(".") + 1)})
+    same_depth = [section for section in sections if section.count(".") == path.count(".")]
     last = path.rpartition(".")[2]
     same_word = [key for key in known if key.rpartition(".")[2] == last]
     if same_word:
         return ConfigError(f"{path}: no such key; did you mean '{same_word[0]}'?")
-    hint = did_you_mean(path, [*known, *OPTIONS])
+    hint = did_you_mean(path, [*known, *same_depth, *(OPTIONS if "." not in path else ())])
     if "did you mean" not in hint:
         section = path.rpartition(".")[0]
         siblings = [key for key in known if section and key.startswith(f"{section}.")]
         hint = did_you_mean(path, siblings or [*OPTIONS, "paths", "seed"])
     return ConfigError(f"{path}: no such key{hint}")
+
+
+def unknown_target_key(path: str, name: str, builder: str | None = None) -> ConfigError:
+    """A key of a target that its builder does not have; without a builder, that none has."""
+    schemas = [TARGETS[builder]] if builder in TARGETS else list(TARGETS.values())
+    names = sorted({field.name for schema in schemas for field in fields(schema)})
+    if name in names or builder is None:
+        names = [other for other in names if other != name]
+    return ConfigError(f"{path}: no such key{did_you_mean(name, names)}")
 
 
 def explain(error: BaseException, prefix: str = "") -> ConfigError:
@@ -48,9 +61,14 @@ def explain(error: BaseException, prefix: str = "") -> ConfigError:
 
 def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    return chain
+    while True:
+        error = chain[-1]
+        cause = error.__cause__
+        if cause is None and type(error).__name__ == "ConfigCompositionException":
+            cause = error.__context__  # Hydra raises its own while handling another
+        if cause is None:
+            return chain
+        chain.append(cause)
 
 
 def _explain_one(cause: BaseException, prefix: str, outer: BaseException) -> str | None:
@@ -84,7 +102,7 @@ def _composition(cause: BaseException) -> str | None:
     text = str(cause)
     sweep = re.search(r"Sweep parameters '(.+?)' requires --multirun|Ambiguous value for argument '(.+?)'", text)
     if sweep:
-        given = sweep[1] or sweep[2]
+        given = (sweep[1] or sweep[2]).lstrip("+")  # the command line has put ++ before entries of open mappings
         key, _, value = given.partition("=")
         return (
             f"{key.strip()}: '{value}' is several values; add --multirun to run each, "
@@ -95,6 +113,15 @@ def _composition(cause: BaseException) -> str | None:
         return f"{unknown[1]}: is there already; write it without '+'"
     if unknown:
         return str(unknown_key(unknown[1].split("@")[0].replace("/", ".")))
+    removed = re.search(r"Error merging override '?~([^'\s=]+)", text)
+    if removed:
+        return (
+            f"{removed[1]}: this key cannot be removed, only entries of a mapping, such as ~data.targets.regime; "
+            "set it to null where that is allowed"
+        )
+    again = re.search(r"Multiple values for (\w+)\.", text)
+    if again:
+        return f"{again[1]}: is chosen already; write it without '+'"
     delete = re.search(r"Could not delete (?:from config\. )?'?(.+?)'?(?:\. |'| does| is|$)", text)
     if delete:
         return f"~{delete[1].lstrip('~')}: there is no such key to remove"
@@ -116,6 +143,8 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     override = re.search(r"Error merging override '?([^'\s]+?)=", str(outer))
     if not path and override:
         path = override[1].lstrip("+")
+    if override and override[1].lstrip("+").startswith(f"{path}."):
+        return str(unknown_key(override[1].lstrip("+")))
     match = re.match(r"Value '(.*)' of type '.*' could not be converted to (\w+)", text)
     known = known_keys().get(re.sub(r"\[\d+\]$", "", path))
     boolean = re.match(r"Value '(.*)' is not a valid bool", text)
@@ -125,8 +154,10 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
         said = f"{path}: '{match[1]}' is not {_TYPE_WORDS.get(match[2], match[2])}"
     elif "is not a ListConfig, list or tuple" in text:
         said = f"{path}: must be a list, such as [32, 32]" if not known else f"{path}: must be a list: {path}=[...]"
-    elif "is not Optional" in text or "non optional" in text.lower():
+    elif "is not Optional" in text or "non optional" in text.lower() or "Incompatible value 'None'" in text:
         said = f"{path}: null is not allowed"
+    elif "is not a subclass of" in text:
+        said = f"{path or 'the section'}: is a section with keys of its own, such as {_first_key(path)}"
     elif re.match(r"Cannot assign \w+ to Dict", text):
         said = f"{path}: must be a mapping: {path}.NAME=..."
     else:
@@ -134,6 +165,10 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     if known:
         said += f" ({known.help}; default {known.default})"
     return said
+
+
+def _first_key(section: str) -> str:
+    return next((key for key in known_keys() if key.startswith(f"{section}.")), "KEY=VALUE")
 
 
 def _full_key(cause: BaseException, prefix: str) -> str:

@@ -8,6 +8,7 @@ from hybrid_trainer.config.known_keys import open_mappings
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 
+_OPTION = re.compile(r"(?!null$)[A-Za-z_$'\"]")
 _REFUSED = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra/job_logging", "hydra/hydra_logging")
 
 
@@ -23,16 +24,22 @@ def prepare(overrides: list[str]) -> list[str]:
 def _prepare(override: str) -> str:
     key, equals, value = override.partition("=")
     name = key.lstrip("+~")
+    if not name:
+        raise ConfigError(f"{override}: not an override; write key=value")
     if name.startswith(_REFUSED):
         raise ConfigError(
             f"{name}: cannot be set: a run sets up its own logging, and a config may not name code to run"
         )
-    if name in OPTIONS and (key.startswith("~") or not re.match(r"(?!null$)[A-Za-z_$'\"\[]", value)):
+    if "_target_" in override and name.startswith("hydra"):
+        raise ConfigError(
+            f"{name}: a config may not name code to run (_target_); choose an option or a plugin by its name"
+        )
+    if name in OPTIONS and (key.startswith("~") or not _OPTION.match(value)):
         raise ConfigError(f"{name}: '{value or override}' is not an option; write {name}={' or '.join(OPTIONS[name])}")
-    if equals and not key.startswith(("+", "~")) and name.startswith(_prefixes()):
+    if equals and not key.startswith(("+", "~")) and _is_open(name):
         return f"++{override}"
     return override
 
 
-def _prefixes() -> tuple[str, ...]:
-    return tuple(f"{mapping}{end}" for mapping in open_mappings() for end in (".",)) + open_mappings()
+def _is_open(name: str) -> bool:
+    return any(name == mapping or name.startswith(f"{mapping}.") for mapping in open_mappings())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 
 GROUPS = ("data", "model", "training", "callbacks", "experiment")
@@ -29,7 +33,8 @@ def overrides(folder: Path = Path("conf")) -> list[str]:
                 "this file would not be read; give it another name (it may begin with 'defaults: "
                 f"[{path.stem}, _self_]')"
             )
-    return [f"hydra.searchpath=[file://{folder.resolve()}]"]
+    quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    return [f"hydra.searchpath=['file://{quoted}']"]
 
 
 def take_config_option(arguments: list[str]) -> list[str]:
@@ -58,30 +63,44 @@ def take_config_option(arguments: list[str]) -> list[str]:
 def _store(path: Path) -> None:
     """Enter a file of keys, in the shape of an experiment, where Hydra finds it."""
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = OmegaConf.create(text)
+        # OmegaConf's own loader: it reads 1e-3 as a number, and refuses a key that stands there twice.
+        tree = OmegaConf.load(path)
+        keys = OmegaConf.to_container(tree)
     except OSError as error:
+        if error.strerror is None:  # what OmegaConf says of a file that is neither a mapping nor a list
+            raise ConfigError(f"{path}: must hold keys, such as 'training: {{epochs: 30}}'") from error
         raise ConfigError(f"{path}: {error.strerror} (--config)") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, DictConfig):
+    if not isinstance(keys, dict):
         raise ConfigError(f"{path}: must hold keys, such as 'training: {{epochs: 30}}'")
-    if "hydra" in tree:
+    if "hydra" in keys:
         raise ConfigError(f"{path}: hydra: a file of keys may not set Hydra up; give these keys on the command line")
-    ConfigStore.instance().store(
-        group="config_file", name=_SLOT, node=_with_options_of(tree), package="_global_", provider="--config"
-    )
+    for group in OPTIONS:
+        if group in keys and not isinstance(keys[group], dict):
+            raise ConfigError(
+                f"{path}: {group}: must hold keys; an option is chosen with "
+                f"'defaults: [override /{group}: {keys[group]}]'"
+            )
+    node = {"defaults": _options_of(keys), **keys} if "defaults" not in keys else keys
+    ConfigStore.instance().store(group="config_file", name=_SLOT, node=node, package="_global_", provider="--config")
 
 
-def _with_options_of(tree: DictConfig) -> DictConfig:
-    """Let `data: {name: csv, ...}`, as in a run's own config.yaml, choose the option csv, as `defaults` would."""
-    if "defaults" in tree:
-        return tree
-    built_in = Path(str(files("hybrid_trainer.conf")))
-    named = {group: OmegaConf.select(tree, f"{group}.name") for group in GROUPS[:-1]}
-    choices = [
-        {f"override /{group}": name}
-        for group, name in named.items()
-        if name and (built_in / group / f"{name}.yaml").is_file()
-    ]
-    return OmegaConf.merge({"defaults": [*choices, "_self_"]}, tree) if choices else tree  # type: ignore[return-value]
+def _options_of(keys: dict[Any, Any]) -> list[Any]:
+    """Let `data: {name: csv, ...}` choose the option csv, as a defaults list would.
+
+    A section that holds every key of its option, as in a run's own config.yaml, is that section: it takes the option's
+    types alone, so that an entry which that run had removed does not come back.
+    """
+    schemas: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
+    for group, options in OPTIONS.items():
+        section = keys.get(group, {})
+        name = section.get("name")
+        if name not in options:
+            continue  # an unknown name is told when the section is checked
+        if all(field.name in section for field in fields(options[name])):
+            schemas.append({f"/schema/{group}@{group}": name})
+            name = None
+        choices.append({f"override /{group}": name})
+    return [*schemas, "_self_", *choices]

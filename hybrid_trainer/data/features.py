@@ -88,7 +88,7 @@ def compute_core(prices: dict[str, Values], blocks: list[tuple[int, int]]) -> tu
 def lagged(x: Values, lag: int) -> Values:
     """x at t - lag; NaN in the first `lag` rows."""
     out = np.full_like(x, np.nan)
-    out[lag:] = x[: len(x) - lag] if lag else x
+    out[lag:] = x[: max(len(x) - lag, 0)]
     return out
 
 

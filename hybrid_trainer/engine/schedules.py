@@ -61,7 +61,7 @@ class Plateau:
             return
         self.monitor.stalled = 0
         for group in self.optimizer.param_groups:
-            group["lr"] = max(group["lr"] * self.factor, self.min_learning_rate)
+            group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_learning_rate))
 
     def state_dict(self) -> dict[str, Any]:
         """The monitor; the learning rate itself is the optimizer's state."""

@@ -51,7 +51,7 @@ def results_table(results: list[TaskResult]) -> str:
 
 
 def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], part: str = "test") -> None:
-    """Keep a part's rows: timestamp, instrument, each task's label (null where masked) and prediction."""
+    """Keep a part's rows: timestamp, instrument, each task's prediction and `<task>_label` (null where masked)."""
     rows = data.split.rows[part]
     frame = prediction_frame(data.table, rows, outputs, data.specs)
     labels = []
@@ -61,12 +61,12 @@ def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], par
             texts = [
                 spec.labels[code] if known else None for code, known in zip(target.values[rows], labelled, strict=True)
             ]
-            labels.append(pl.Series(spec.name, texts, dtype=pl.String))
+            labels.append(pl.Series(f"{spec.name}_label", texts, dtype=pl.String))
         else:
             numbers = [
                 value.tolist() if known else None for value, known in zip(target.values[rows], labelled, strict=True)
             ]
-            labels.append(pl.Series(spec.name, numbers, dtype=pl.List(pl.Float64)))
+            labels.append(pl.Series(f"{spec.name}_label", numbers, dtype=pl.List(pl.Float64)))
     with replacing(path) as temporary:
         frame.with_columns(labels).write_parquet(temporary)
 

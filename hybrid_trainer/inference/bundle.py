@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from hybrid_trainer.errors import BundleError, UserError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema
 from hybrid_trainer.models import make_model
+from hybrid_trainer.runs.atomic import umask
 
 MANIFEST = "manifest.json"
 WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = (
@@ -59,12 +59,27 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
         (temporary / CARD).write_text(card, encoding="utf-8")
         digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)  # noqa: PTH105 - a folder, in one step
+        mask = umask()
+        temporary.chmod(0o777 & ~mask)
+        for path in temporary.iterdir():
+            path.chmod(0o666 & ~mask)  # safetensors and mkdtemp keep everybody else out
+        _take_place_of(folder, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _take_place_of(folder: Path, temporary: Path) -> None:
+    """Move a finished folder to its place; a former one is gone only when the new one stands there."""
+    former = temporary.with_name(f"{temporary.name}.former")
+    if folder.exists():
+        folder.rename(former)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if former.exists():
+            former.rename(folder)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def load_bundle(folder: Path) -> Predictor:
@@ -79,10 +94,15 @@ def load_bundle(folder: Path) -> Predictor:
         model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
         model.load_state_dict(load_file(folder / WEIGHTS))
         golden = load_file(folder / GOLDEN)
-    except (SafetensorError, RuntimeError, TypeError, UserError) as error:
+    except (SafetensorError, RuntimeError, TypeError, AttributeError, UserError) as error:
         raise BundleError(f"{folder}: the weights do not fit the schema ({error})") from error
     predictor = Predictor(model=model.eval(), scaler=Scaler(_load_scaler(folder / SCALER), schema.clip), schema=schema)
-    _replay(folder, predictor, golden)
+    try:
+        _replay(folder, predictor, golden)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise BundleError(
+            f"{folder}: the model's parts do not fit each other ({type(error).__name__}: {error})"
+        ) from error
     return predictor
 
 
@@ -106,13 +126,15 @@ def _verify(folder: Path) -> None:
         inner = folder / "model" / MANIFEST
         hint = f"; did you mean {inner.parent}?" if inner.is_file() else ""
         raise BundleError(f"{folder}: not a saved model: there is no {MANIFEST}{hint}") from None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"{folder / MANIFEST}: the file is damaged ({error})") from error
     if not isinstance(digests, dict):
         raise BundleError(f"{folder / MANIFEST}: the file is damaged")
     for name in (WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD):
         path = folder / name
-        if name not in digests or not path.is_file():
+        if name not in digests:
+            raise BundleError(f"{folder / MANIFEST}: the file is damaged (it does not list {name})")
+        if not path.is_file():
             raise BundleError(f"{path}: the file is missing; the model is incomplete")
         if _sha256(path) != digests[name]:
             raise BundleError(f"{path}: the file was altered (its SHA-256 is not the one in {MANIFEST})")

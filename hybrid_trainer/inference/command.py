@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from hybrid_trainer.arguments import Parser
 from hybrid_trainer.errors import UserError
-from hybrid_trainer.inference.bundle import load_bundle
-from hybrid_trainer.inference.predictor import flat_columns
 from hybrid_trainer.runs.atomic import replacing
 
 
 def main(arguments: list[str]) -> int:
     """Load and verify the model, read the file, write one row per decidable row: CSV, or Parquet by OUT's suffix."""
-    parser = argparse.ArgumentParser(prog="python -m hybrid_trainer predict", description=main.__doc__)
+    parser = Parser("predict", main.__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL_DIR", help="a saved model: RUN_DIR/model")
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="rows like those it was trained on (.csv, .csv.gz, .parquet)"
@@ -26,6 +24,9 @@ def main(arguments: list[str]) -> int:
     suffix = options.output.suffix.lower() if options.output else ".csv"
     if suffix not in (".csv", ".parquet"):
         raise UserError(f"{options.output}: the suffix must be .csv or .parquet")
+    from hybrid_trainer.inference.bundle import load_bundle  # here, so that --help doesn't wait for torch
+    from hybrid_trainer.inference.predictor import flat_columns
+
     predictor = load_bundle(options.model)
     frame = predictor.predict_file(options.file)
     if options.output is None:

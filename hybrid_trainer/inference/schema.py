@@ -68,7 +68,7 @@ class BundleSchema:
             said["specs"] = [TargetSpec(**_tuples(spec)) for spec in said["specs"]]
             said["layout"] = Layout(**_tuples(said["layout"]))
             return cls(**said)
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise BundleError(f"{path}: not a schema that this version reads ({error})") from error
 
 

@@ -57,7 +57,9 @@ class EnhancedHybridModel(nn.Module):
             self.context = DenseBlock(dims.context, context_units, dropout)
             fused += context_units
         self.trunk = DenseBlock(fused, trunk_units, dropout)
-        self.heads = nn.ModuleDict({task: nn.Linear(trunk_units, size) for task, size in dims.heads.items()})
+        # The prefix keeps a task's name apart from ModuleDict's own attributes (values, type, train, ...).
+        self.heads = nn.ModuleDict({f"head_{task}": nn.Linear(trunk_units, size) for task, size in dims.heads.items()})
+        self.tasks = list(dims.heads)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
@@ -67,4 +69,4 @@ class EnhancedHybridModel(nn.Module):
         if self.context is not None:
             parts.append(self.context(context))
         shared = self.trunk(torch.cat(parts, dim=1))  # (B, trunk_units)
-        return {task: head(shared) for task, head in self.heads.items()}
+        return {task: self.heads[f"head_{task}"](shared) for task in self.tasks}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import io
 import json
 import shutil
 import sys
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hybrid_trainer.arguments import Parser
 from hybrid_trainer.errors import RunDirError, did_you_mean
 from hybrid_trainer.runs.directory import RECORD
 from hybrid_trainer.runs.provenance import is_alive
@@ -39,7 +40,7 @@ class Run:
 
 def main(arguments: list[str]) -> int:
     """Show a table of all runs below the folders: the keys that differ, the headline metrics, the status."""
-    parser = argparse.ArgumentParser(prog="python -m hybrid_trainer compare", description=main.__doc__)
+    parser = Parser("compare", main.__doc__)
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="folders with runs, such as outputs multirun"
     )
@@ -48,7 +49,8 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--all", action="store_true", help=f"show every run, not the best {SHOWN}")
     options = parser.parse_args(arguments)
-    runs = [run for folder in options.folders for run in find_runs(folder)]
+    found = {run.path.resolve(): run for folder in options.folders for run in find_runs(folder)}
+    runs = list(found.values())  # folders may lie in one another
     if not runs:
         raise RunDirError(f"{', '.join(map(str, options.folders))}: no run below this folder (a run has a {RECORD})")
     known = sorted({name for run in runs for name in run.metrics})
@@ -57,7 +59,9 @@ def main(arguments: list[str]) -> int:
     ordered = sort_runs(runs, options.metric)
     shown = ordered if options.all else ordered[:SHOWN]
     width = shutil.get_terminal_size((200, 50)).columns if sys.stdout.isatty() else 250
-    Console(width=width, soft_wrap=False).print(render(shown, options.metric))
+    console = Console(width=width, file=io.StringIO(), force_terminal=sys.stdout.isatty())
+    console.print(render(shown, options.metric))
+    sys.stdout.write(console.file.getvalue())  # type: ignore[attr-defined]  # rich itself ends the process at a closed pipe
     if len(shown) < len(ordered):
         sys.stdout.write(f"the best {len(shown)} of {len(ordered)} runs; --all shows the rest\n")
     return 0
@@ -90,15 +94,7 @@ def read_run(path: Path) -> Run:
             config=dict(flat(record["config"])),
             metrics=metrics,
         )
-    except (
-        OSError,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         return Run(path=path.parent, status="damaged", reason=f"{RECORD}: {error}", config={}, metrics={})
 
 

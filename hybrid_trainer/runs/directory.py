@@ -107,13 +107,17 @@ def claimed(
         )
         yield run
     except KeyboardInterrupt:
-        run.finish("interrupted", "interrupted by a signal")
+        _finish_if_possible(run, "interrupted", "interrupted by a signal")
         raise
     except BaseException as error:
-        # The disk may be what failed; the first error is the one to show, and 'running' is never taken for complete.
-        with suppress(OSError):
-            run.finish("failed", f"{type(error).__name__}: {error}")
+        _finish_if_possible(run, "failed", f"{type(error).__name__}: {error}")
         raise
+
+
+def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:
+    """The disk may be what failed: the first error is the one to show, and 'running' is never taken for complete."""
+    with suppress(OSError):
+        run.finish(status, reason)
 
 
 def run_name(path: Path, root: Path) -> str:
