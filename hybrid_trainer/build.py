@@ -138,7 +138,7 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_
     )
     stepper = Stepper(model, criterion, optimizer, on.precision, settings.clip_norm)
     log.info(
-        "model %s: %s parameters; %s, %s, %d threads",
+        "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
         f"{sum(p.numel() for p in model.parameters()):,}",
         on.device,

@@ -87,7 +87,9 @@ class RegressionMetric:
         return {
             "mae": (absolute / n * scale).mean().item(),
             "rmse": ((squared / n).sqrt() * scale).mean().item(),
-            "r2": torch.where(total > 0, 1 - squared / total, (squared == 0).double()).mean().item() if n else math.nan,
+            "r2": torch.where(total > 1e-12 * label_squared, 1 - squared / total, (squared == 0).double()).mean().item()
+            if n
+            else math.nan,
         }
 
 

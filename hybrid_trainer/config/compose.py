@@ -155,5 +155,8 @@ def _check_keys(schema: type[Any], given: dict[str, Any], path: str) -> None:
         full = f"{path}.{name}" if path else str(name)
         if name not in hints:
             raise messages.unknown_key(full)
-        if is_dataclass(hints[name]) and isinstance(value, dict) and full not in OPTIONS:
-            _check_keys(hints[name], value, full)
+        if not is_dataclass(hints[name]) or full in OPTIONS:
+            continue
+        if not isinstance(value, dict):
+            raise messages.not_a_section(full)
+        _check_keys(hints[name], value, full)

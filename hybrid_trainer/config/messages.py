@@ -157,7 +157,7 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     elif "is not Optional" in text or "non optional" in text.lower() or "Incompatible value 'None'" in text:
         said = f"{path}: null is not allowed"
     elif "is not a subclass of" in text:
-        said = f"{path or 'the section'}: is a section with keys of its own, such as {_first_key(path)}"
+        said = str(not_a_section(path))
     elif re.match(r"Cannot assign \w+ to Dict", text):
         said = f"{path}: must be a mapping: {path}.NAME=..."
     else:
@@ -167,8 +167,10 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     return said
 
 
-def _first_key(section: str) -> str:
-    return next((key for key in known_keys() if key.startswith(f"{section}.")), "KEY=VALUE")
+def not_a_section(path: str) -> ConfigError:
+    """A single value was given where there are keys below."""
+    below = next((key for key in known_keys() if key.startswith(f"{path}.")), "KEY=VALUE")
+    return ConfigError(f"{path}: is a section with keys of its own, such as {below}")
 
 
 def _full_key(cause: BaseException, prefix: str) -> str:

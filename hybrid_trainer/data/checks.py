@@ -18,6 +18,7 @@ class Problems:
     def __init__(self, file: str) -> None:
         self.file = file
         self.lines: list[str] = []
+        self._bad: dict[str, NDArray[np.bool_]] = {}
 
     def add_where(
         self,
@@ -29,12 +30,17 @@ class Problems:
     ) -> None:
         """Record that rows where `bad` is true are wrong; `text` says what is, and may hold {value}."""
         where = np.flatnonzero(bad)
+        self._bad[column] = self._bad.get(column, False) | bad
         for index in where[:_SHOWN]:
             value = "" if values is None else values[index]
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             self.lines.append(f"{self.file}:{line[index]}: column '{column}': {text.format(value=shown)}")
         if len(where) > _SHOWN:
             self.lines[-1] += f" (and {len(where) - _SHOWN} more such rows)"
+
+    def rows_with_a_fault_in(self, column: str, rows: int) -> NDArray[np.bool_]:
+        """(rows,) bool: where something was recorded about a column."""
+        return self._bad.get(column, np.zeros(rows, dtype=bool))
 
     def raise_if_any(self) -> None:
         """Raise one TableError with every fault."""
@@ -81,19 +87,26 @@ def check_keys(
     instruments: tuple[str, ...],
     line: NDArray[np.int64],
     problems: Problems,
+    *,
+    column: str = "timestamp",
+    readable: NDArray[np.bool_] | None = None,
 ) -> None:
-    """One row per instrument and time."""
+    """One row per instrument and time.
+
+    Args:
+        instruments: the names behind the (N,) numbers; none where the table has one instrument without a name.
+        column: what the file calls the time. readable: rows whose key could be read; the others are told elsewhere.
+    """
     order = np.lexsort((line, timestamp, instrument))
+    if readable is not None:
+        order = order[readable[order]]
     same = (np.diff(timestamp[order]) == 0) & (np.diff(instrument[order]) == 0)
-    again = np.zeros(len(order), dtype=bool)
+    again = np.zeros(len(timestamp), dtype=bool)
     again[order[1:][same]] = True
     first = dict(zip(order[1:][same].tolist(), line[order[:-1][same]].tolist(), strict=True))
-    texts = (
-        [
-            f"instrument '{instruments[instrument[i]]}' has this time already in row {first[i]}" if again[i] else ""
-            for i in range(len(order))
-        ]
-        if again.any()
-        else None
-    )
-    problems.add_where("timestamp", again, line, "{value}; keep one row per instrument and time", texts)
+    texts = [""] * len(timestamp)
+    for row, earlier in first.items():
+        whose = f"instrument '{instruments[instrument[row]]}' has this time" if instruments else "this time stands"
+        texts[row] = f"{whose} already in row {earlier}"
+    each = "one row per instrument and time" if instruments else "one row per time"
+    problems.add_where(column, again, line, f"{{value}}; keep {each}", texts)

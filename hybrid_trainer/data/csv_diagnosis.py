@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_trainer.errors import TableError
 
@@ -38,12 +42,19 @@ def raise_faults(path: Path, number_columns: list[str], said: str) -> NoReturn:
     raise TableError(_shown(faults) or f"{path}: not a CSV file that can be read ({said})")
 
 
-def raise_ragged(path: Path) -> None:
-    """Raise a TableError where rows have more or fewer fields than the header; fewer are read as empty by polars."""
+def row_lines(path: Path) -> NDArray[np.int64]:
+    """The line of each row that isn't blank; rows with more or fewer fields than the header are a TableError.
+
+    polars fills short rows up with nulls, and counts no lines: a quoted cell may hold several.
+    """
     names = header(path)
-    faults = [fault for line, row in _rows(path, skip=1) for fault in _ragged(path, line, row, names)]
+    faults, lines = [], []
+    for line, row in _rows(path, skip=1):
+        faults += _ragged(path, line, row, names)
+        lines.append(line)
     if faults:
         raise TableError(_shown(faults))
+    return np.array(lines, dtype=np.int64)
 
 
 def _ragged(path: Path, line: int, row: list[str], names: list[str]) -> list[str]:
@@ -63,13 +74,14 @@ def _rows(path: Path, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError as error:
             byte = f"0x{error.object[error.start]:02x}"
             raise TableError(f"{path}:{_line_of(path)}: not UTF-8 (byte {byte}); save the file as UTF-8") from error
-        except (csv.Error, EOFError, gzip.BadGzipFile) as error:
-            raise TableError(f"{path}:{reader.line_num}: not a CSV file that can be read ({error})") from error
+        except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            where = f":{reader.line_num}" if reader.line_num else ""
+            raise TableError(f"{path}{where}: not a CSV file that can be read ({error})") from error
 
 
 def _line_of(path: Path) -> int:
     """The line of the first byte that isn't UTF-8."""
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
@@ -80,7 +92,7 @@ def _line_of(path: Path) -> int:
 
 
 def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
@@ -90,7 +102,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # python takes 1_000, polars doesn't
 
 
 def _shown(faults: list[str]) -> str:

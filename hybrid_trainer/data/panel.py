@@ -59,7 +59,7 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
     twice = [name for index, name in enumerate(names) if name in names[:index]]
     if twice:
         raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
-    matrix = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.float32)
+    matrix = _to_float32(np.stack(columns, axis=1), names, table)
     dense = np.stack([table.numbers[name] for name in context], axis=1).astype(np.float32) if context else None
     usable = np.asarray(np.isfinite(matrix).all(axis=1))
     if dense is not None:
@@ -74,6 +74,17 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
         instruments=table.instruments,
         segments=find_segments(usable, table.instrument),
     )
+
+
+def _to_float32(values: NDArray[np.float64], names: tuple[str, ...], table: Table) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(values, dtype=np.float32)
+    for row, column in np.argwhere(np.isinf(matrix) & np.isfinite(values))[:1]:
+        raise TableError(
+            f"{table.file}:{table.line[row]}: column '{names[column]}': {values[row, column]:g} is too large for a "
+            "feature (float32 ends at 3.4e38); scale the column"
+        )
+    return matrix
 
 
 def find_segments(usable: NDArray[np.bool_], instrument: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -140,9 +140,9 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         if name not in columns
     ]
     if needs_prices:
-        why = "data.feature_set=core" if config.feature_set == "core" else "the targets made from prices"
+        why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
         lacking += [
-            f"{file}: there is no column '{name}', which {why} needs; say where it stands with "
+            f"{file}: there is no column '{name}', which {why}; say where it stands with "
             f"data.columns.{name}=COLUMN{did_you_mean(name, columns)}"
             for name in ("open", "high", "low", "close")
             if name not in prices and name not in config.columns
@@ -189,22 +189,12 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
         raise TableError(
             "\n".join(f"{path}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking)
         )
-    frame = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
+    frame, line = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
     if frame.is_empty():
         raise TableError(f"{path}: there is a header, but no row")
-    first_line = 1 if _is_parquet(path) else 2
-    line = np.arange(first_line, first_line + len(frame), dtype=np.int64)
-    problems = checks.Problems(str(path))
-    timestamp = parse_timestamps(frame[layout.timestamp], line, problems)
-    instrument, instruments = _instruments(frame, layout, line, problems)
-    numbers = {name: frame[name].to_numpy().astype(np.float64, copy=True) for name in layout.number_columns}
-    checks.check_numbers(
-        numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
-    )
-    checks.check_prices(
-        {layout.prices[name]: numbers[layout.prices[name]] for name in layout.prices}, layout.prices, line, problems
-    )
-    checks.check_keys(timestamp, instrument, instruments, line, problems)
+    timestamp, instrument, instruments, numbers, problems = _checked(path, frame, layout, missing, line)
+    if problems.lines and _is_csv(path):  # now the exact lines are worth a slow look: a quoted cell may hold several
+        *_, problems = _checked(path, frame, layout, missing, csv_diagnosis.row_lines(path))
     problems.raise_if_any()
     order = np.lexsort((timestamp, instrument))
     prices = {name: numbers[column][order] for name, column in layout.prices.items()}
@@ -227,6 +217,32 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     )
 
 
+def _checked(
+    path: Path, frame: pl.DataFrame, layout: Layout, missing: str, line: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...], dict[str, NDArray[np.float64]], checks.Problems]:
+    """Times, instruments and numbers of a frame, with every fault that is in them."""
+    problems = checks.Problems(str(path))
+    timestamp = parse_timestamps(frame[layout.timestamp], line, problems)
+    instrument, instruments = _instruments(frame, layout, line, problems)
+    numbers = {name: frame[name].to_numpy().astype(np.float64, copy=True) for name in layout.number_columns}
+    checks.check_numbers(
+        numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
+    )
+    adjusted = {"adjusted close": layout.adjusted_close} if layout.adjusted_close else {}
+    checks.check_prices(numbers, {**layout.prices, **adjusted}, line, problems)
+    readable = ~(problems.rows_with_a_fault_in(layout.timestamp, len(frame)) | (instrument < 0))
+    checks.check_keys(
+        timestamp,
+        instrument,
+        instruments if layout.instrument else (),
+        line,
+        problems,
+        column=layout.timestamp,
+        readable=readable,
+    )
+    return timestamp, instrument, instruments, numbers, problems
+
+
 def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:
     """Whether each instrument's rows, however mixed with others', are in the order of time."""
     by_instrument = np.argsort(instrument, kind="stable")
@@ -241,7 +257,7 @@ def _adjust(
     return {name: values / factor if name == "volume" else values * factor for name, values in prices.items()}
 
 
-def _read_csv(path: Path, layout: Layout) -> pl.DataFrame:
+def _read_csv(path: Path, layout: Layout) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """Read fast; where polars finds a fault, read again slowly to say where each fault is."""
     types: dict[str, Any] = dict.fromkeys(layout.all_columns, pl.String)
     types |= dict.fromkeys(layout.number_columns, pl.Float64)
@@ -249,12 +265,15 @@ def _read_csv(path: Path, layout: Layout) -> pl.DataFrame:
         frame = pl.read_csv(path, columns=layout.all_columns, schema_overrides=types, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         csv_diagnosis.raise_faults(path, layout.number_columns, _line(error))
-    if any(frame[name].null_count() for name in layout.all_columns):
-        csv_diagnosis.raise_ragged(path)
-    return frame
+    if not any(frame[name].null_count() for name in layout.all_columns):
+        return frame, np.arange(2, len(frame) + 2, dtype=np.int64)
+    line = csv_diagnosis.row_lines(path)  # polars fills short rows up with nulls: they are refused here
+    if len(frame) != len(line):
+        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # polars reads a blank line as an empty row
+    return frame, line
 
 
-def _read_parquet(path: Path, layout: Layout) -> pl.DataFrame:
+def _read_parquet(path: Path, layout: Layout) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     try:
         frame = pl.read_parquet(path, columns=layout.all_columns)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -266,7 +285,7 @@ def _read_parquet(path: Path, layout: Layout) -> pl.DataFrame:
     ]
     if wrong:
         raise TableError("\n".join(wrong))
-    return frame.with_columns(pl.col(layout.number_columns).cast(pl.Float64))
+    return frame.with_columns(pl.col(layout.number_columns).cast(pl.Float64)), np.arange(1, len(frame) + 1)
 
 
 def _instruments(
@@ -284,10 +303,11 @@ def _instruments(
 
 def _label_texts(column: pl.Series) -> NDArray[np.object_]:
     """Class labels as text: 1 and 1.0 are both '1', a missing one is None."""
-    if column.dtype.is_float():
-        whole = column.drop_nans().drop_nulls()
+    numbers = column.cast(pl.Float64, strict=False) if column.dtype == pl.String else column
+    if numbers.dtype.is_float() and numbers.null_count() == column.null_count():
+        whole = numbers.drop_nans().drop_nulls()
         if (whole == whole.round()).all():
-            column = column.fill_nan(None).cast(pl.Int64)
+            column = numbers.fill_nan(None).cast(pl.Int64)
     return np.array(column.cast(pl.String).to_list(), dtype=object)
 
 

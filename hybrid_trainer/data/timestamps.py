@@ -17,7 +17,15 @@ _FORMATS = (
     "%Y/%m/%d",
     "%Y/%m/%d %H:%M:%S%.f",
 )
-_OFFSET_FORMATS = ("%+", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z")
+_OFFSET_FORMATS = (
+    "%+",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M%#z",
+    "%Y-%m-%dT%H:%M%#z",
+)
+_TOO_FAR = "is too far away; times lie between the years 1678 and 2261"
+_LARGEST_US = 9_223_372_036_854_775  # int64 ns end in the year 2262
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
 
@@ -32,7 +40,9 @@ def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Probl
     if column.dtype.is_integer():
         return _from_integers(column)
     if column.dtype in (pl.Date, pl.Datetime):
-        return _to_ns(column)
+        far = _far_away(column)
+        problems.add_where(column.name, far, line, f"{{value}} {_TOO_FAR}", column.cast(pl.String).to_list())
+        return np.where(far, 0, _to_ns(column))
     if column.dtype != pl.String:
         problems.add_where(column.name, np.arange(len(column)) == 0, line, f"a column of {column.dtype}; {_RIGHT}")
         return np.zeros(len(column), dtype=np.int64)
@@ -40,23 +50,35 @@ def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Probl
     integers = texts.cast(pl.Int64, strict=False)
     if integers.null_count() == column.null_count():
         return _from_integers(integers)
-    parsed = _best_format(texts)
-    bad = (parsed.is_null() & column.is_not_null()).to_numpy()
+    parsed, far = _best_format(texts)
+    bad = (parsed.is_null() & column.is_not_null()).to_numpy() & ~far
     problems.add_where(column.name, bad, line, f"'{{value}}' is not a time; {_RIGHT}", texts.to_list())
-    return _to_ns(parsed)
+    problems.add_where(column.name, far, line, f"'{{value}}' {_TOO_FAR}", texts.to_list())
+    return np.where(far, 0, _to_ns(parsed))
 
 
-def _best_format(texts: pl.Series) -> pl.Series:
-    """Read all rows with the one format that fits most of them."""
-    best = texts.str.to_datetime(_FORMATS[0], time_unit="ns", strict=False)
-    for form in (*_FORMATS[1:], *_OFFSET_FORMATS):
-        if best.null_count() == texts.null_count():
+def _best_format(texts: pl.Series) -> tuple[pl.Series, NDArray[np.bool_]]:
+    """Read all rows with the one format that fits most of them; also returns which are too far away for ns."""
+    forms = [(form, None) for form in _FORMATS] + [(form, "UTC") for form in _OFFSET_FORMATS]
+    best: tuple[str, str | None] = forms[0]
+    fewest = len(texts) + 1
+    for form, zone in forms:
+        missing = texts.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).null_count()
+        if missing < fewest:
+            best, fewest = (form, zone), missing
+        if missing == texts.null_count():
             break
-        zone = "UTC" if form in _OFFSET_FORMATS else None
-        parsed = texts.str.to_datetime(form, time_unit="ns", time_zone=zone, strict=False)
-        if parsed.null_count() < best.null_count():
-            best = parsed
-    return best
+    coarse, fine = (
+        texts.str.to_datetime(best[0], time_unit=unit, time_zone=best[1], strict=False) for unit in ("us", "ns")
+    )
+    return fine, _far_away(coarse)
+
+
+def _far_away(column: pl.Series) -> NDArray[np.bool_]:
+    """Which times int64 ns cannot hold: those before 1678 and after 2261."""
+    coarse = column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column.dt.cast_time_unit("us")
+    microseconds = coarse.to_physical().fill_null(0).to_numpy()
+    return np.asarray(np.abs(microseconds) > _LARGEST_US)
 
 
 def _from_integers(column: pl.Series) -> NDArray[np.int64]:
