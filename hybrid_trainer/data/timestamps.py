@@ -42,7 +42,7 @@ def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Probl
     if column.dtype in (pl.Date, pl.Datetime):
         far = _far_away(column)
         problems.add_where(column.name, far, line, f"{{value}} {_TOO_FAR}", column.cast(pl.String).to_list())
-        return np.where(far, 0, _to_ns(column))
+        return _to_ns(pl.select(pl.when(~pl.lit(pl.Series(far))).then(column)).to_series())
     if column.dtype != pl.String:
         problems.add_where(column.name, np.arange(len(column)) == 0, line, f"a column of {column.dtype}; {_RIGHT}")
         return np.zeros(len(column), dtype=np.int64)
