@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,21 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_trainer.config import messages, user_files
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
 from hybrid_trainer.config.overrides import prepare
-from hybrid_trainer.errors import ConfigError, UserError
+from hybrid_trainer.errors import ConfigError, RunDirError, UserError
 from hybrid_trainer.train import train
 
-log = logging.getLogger(__name__)
+_MULTIRUN = ("--multirun", "-m")
 
 
 def launch(arguments: list[str]) -> int:
     """Start one run, or with --multirun a sweep; returns the exit status."""
+    given = [argument for argument in arguments if argument not in _MULTIRUN]
     arguments = user_files.take_config_option(arguments)
     flags = [argument for argument in arguments if argument.startswith("-")]
-    given = [argument for argument in arguments if not argument.startswith("-")]
-    unknown = [flag for flag in flags if flag not in ("--multirun", "-m")]
+    unknown = [flag for flag in flags if flag not in _MULTIRUN]
     if unknown:
         raise UserError(f"{unknown[0]}: no such option; --help shows what there is")
-    overrides = prepare(user_files.overrides() + given)
+    overrides = prepare(user_files.overrides() + [argument for argument in arguments if argument not in flags])
     if flags:
         return _sweep(overrides)
     tree = compose_config(overrides)
@@ -71,6 +71,9 @@ def _sweep(overrides: list[str]) -> int:
         try:
             run = train(to_config(tree), directory, task)
         except Exception as error:
+            if isinstance(error, RunDirError):
+                with suppress(OSError):
+                    directory.rmdir()  # Hydra has made it; a folder with anything in it stays
             failures.append(f"{directory} ({' '.join(task)}): {error}")
             sys.stderr.write(f"error: job {hydra_config.job.num} failed: {error}\n")
             raise
@@ -83,7 +86,11 @@ def _sweep(overrides: list[str]) -> int:
             raise
     if folders:
         sweep = folders[0].parent
-        sys.stdout.write(f"\n{len(folders)} job(s) done; side by side: python -m hybrid_trainer compare {sweep}\n")
+        complete = len(folders) - len(failures)
+        sys.stdout.write(
+            f"\n{len(folders)} jobs: {complete} complete, {len(failures)} failed; side by side: "
+            f"python -m hybrid_trainer compare {sweep}\n"
+        )
     if failures:
         sys.stderr.write(f"error: {len(failures)} of {len(folders)} jobs failed:\n")
         sys.stderr.writelines(f"error:   {failure}\n" for failure in failures)

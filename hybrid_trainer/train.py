@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     predictor = build.predictor(config, spec, data, trainer, run.record["provenance"])
     bundle = _save(config, run, data, predictor, results)
     metrics = trainer.history[best_epoch - 1] | judge.headline(results)
-    reason = trainer.stop_reason or f"all {config.training.epochs} epochs done"
+    reason = trainer.stop_reason or f"{trainer.epoch} of {config.training.epochs} epochs done"
     _summarise(config, run, trainer, results, best_epoch, bundle)
     run.finish(
         "complete",
@@ -114,7 +113,7 @@ def _log_dir(config: Config, run: RunDirectory) -> Path:
 def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor, results: list[TaskResult]) -> Path:
     from hybrid_trainer import build
     from hybrid_trainer.evaluation.report import model_card
-    from hybrid_trainer.inference.bundle import save_bundle
+    from hybrid_trainer.inference.bundle import publish_bundle, save_bundle
 
     card = model_card(run.record["name"], data, results, predictor.schema.origin)
     save_bundle(run.bundle, predictor, build.golden_windows(data), card)
@@ -122,7 +121,7 @@ def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor
     if published is None:
         return run.bundle
     target = Path(published) / str(run.record["name"])
-    shutil.copytree(run.bundle, target)
+    publish_bundle(run.bundle, target)
     return target
 
 

@@ -62,7 +62,7 @@ def check_numbers(
                 name,
                 np.isnan(values),
                 line,
-                "a value is missing; fill it, or set data.missing=gap so that no window crosses the row",
+                "a value is missing; fill it, or train with data.missing=gap so that no window crosses the row",
             )
 
 

@@ -164,7 +164,7 @@ def header(path: Path) -> list[str]:
     """The names of a file's columns; a file that isn't there, is empty or isn't a table is a TableError."""
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise TableError(f"{path}: {what} (data.path, relative to the current folder {Path.cwd()})")
+        raise TableError(f"{path}: {what} (looked for from the current folder {Path.cwd()})")
     if path.stat().st_size == 0:
         raise TableError(f"{path}: the file is empty; it needs a header line and rows")
     if _is_parquet(path):

@@ -19,7 +19,7 @@ from hybrid_trainer.data.targets import Target, per_instrument
 from hybrid_trainer.types import TargetSpec
 
 _DECAY = 0.94  # RiskMetrics (1996), for daily data
-_EWMA_BARS = 75  # 0.94 ** 75 < 1 %: the rest weighs nothing
+_EWMA_BARS = 75  # 0.94 ** 75 < 1 %: while volatility is steady, the rest weighs nothing
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,18 @@ def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) ->
 
 
 def ewma_volatility(bars: Bars, horizon: int) -> Values:
-    """Log volatility over the horizon by exponentially weighted squared returns up to t."""
+    """Log volatility over the horizon by exponentially weighted squared returns of the last bars up to t."""
     squares = log_return(bars.close) ** 2
-    total = np.zeros_like(squares)
+    known = np.isfinite(squares)
+    squares = np.where(known, squares, 0.0)
+    total, weights = np.zeros_like(squares), np.zeros_like(squares)
     for lag in range(_EWMA_BARS):
-        # The first bars of an instrument have fewer returns behind them; the weights below make up for it.
-        total = total + np.nan_to_num(lagged(squares, lag)) * _DECAY**lag
-    ages = np.maximum(np.minimum(np.arange(len(squares)), _EWMA_BARS), 1)
-    weights = (1 - _DECAY**ages) / (1 - _DECAY)
-    return 0.5 * np.log(horizon * total / weights)
+        # A missing return, and what lies before the first bar, has no weight.
+        total += np.nan_to_num(lagged(squares, lag)) * _DECAY**lag
+        weights += np.nan_to_num(lagged(known.astype(float), lag)) * _DECAY**lag
+    mean: Values = total / weights
+    log_mean: Values = np.log(horizon * mean)
+    return 0.5 * log_mean
 
 
 def persistent_volatility(bars: Bars, horizon: int) -> Values:

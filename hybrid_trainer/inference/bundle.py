@@ -68,6 +68,17 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def publish_bundle(bundle: Path, folder: Path) -> None:
+    """Copy a saved bundle to another folder, which appears whole or not at all; a former one there is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        shutil.copytree(bundle, temporary, dirs_exist_ok=True)
+        _take_place_of(folder, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _take_place_of(folder: Path, temporary: Path) -> None:
     """Move a finished folder to its place; a former one is gone only when the new one stands there."""
     former = temporary.with_name(f"{temporary.name}.former")
@@ -75,7 +86,7 @@ def _take_place_of(folder: Path, temporary: Path) -> None:
         folder.rename(former)
     try:
         temporary.rename(folder)
-    except OSError:
+    except BaseException:
         if former.exists():
             former.rename(folder)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,10 @@ def times(timestamps: NDArray[np.int64]) -> pl.Series:
 
 def flat_columns(frame: pl.DataFrame, specs: list[TargetSpec]) -> pl.DataFrame:
     """The same with one column per number, `signal_probs_up`, for formats without lists such as CSV."""
+    if isinstance(frame["timestamp"].dtype, pl.Datetime):
+        midnight = bool((frame["timestamp"].dt.time() == datetime.time(0)).all())
+        written = pl.col("timestamp").dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%dT%H:%M:%S%.fZ")
+        frame = frame.with_columns(written)
     for spec in specs:
         names = [f"{spec.output_name}_{label}" for label in spec.labels] if spec.dim > 1 else [spec.output_name]
         values = [pl.col(spec.output_name).list.get(index).alias(f"\0{name}") for index, name in enumerate(names)]

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     found = {run.path.resolve(): run for folder in options.folders for run in find_runs(folder)}
     runs = list(found.values())  # folders may lie in one another
     if not runs:
-        raise RunDirError(f"{', '.join(map(str, options.folders))}: no run below this folder (a run has a {RECORD})")
+        raise RunDirError(f"{', '.join(map(str, options.folders))}: no run below (a run has a {RECORD})")
     known = sorted({name for run in runs for name in run.metrics})
     if known and options.metric not in known:
         raise RunDirError(f"--metric: no run has '{options.metric}'{did_you_mean(options.metric, known)}")
@@ -95,7 +95,8 @@ def read_run(path: Path) -> Run:
             metrics=metrics,
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        return Run(path=path.parent, status="damaged", reason=f"{RECORD}: {error}", config={}, metrics={})
+        what = f"the entry {error} is missing" if isinstance(error, KeyError) else error
+        return Run(path=path.parent, status="damaged", reason=f"{RECORD}: {what}", config={}, metrics={})
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -128,8 +128,6 @@ def run_name(path: Path, root: Path) -> str:
 def _refuse_outside(path: Path, root: Path) -> None:
     if root.resolve() in path.resolve().parents:
         return
-    with suppress(OSError):
-        path.rmdir()  # Hydra has made it; a folder with anything in it stays
     raise RunDirError(
         f"{path}: the run directory is not inside paths.root ({root.resolve()}); set paths.root to the "
         "folder under which runs may be written"

@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from hybrid_trainer.version import __version__
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "polars", "hydra-core", "omegaconf")
@@ -45,8 +43,8 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def process_mark() -> dict[str, Any]:
-    """What tells this process from a later one with the same number."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    """What tells this process from a later one with the same number, whatever the clock does meanwhile."""
+    return {"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "started": _start_ticks(os.getpid())}
 
 
 def is_alive(mark: dict[str, Any]) -> bool | None:
@@ -54,9 +52,22 @@ def is_alive(mark: dict[str, Any]) -> bool | None:
     if mark.get("host") != socket.gethostname():
         return None
     try:
-        return abs(psutil.Process(int(mark["pid"])).create_time() - float(mark["started"])) < 1.0
-    except (psutil.Error, KeyError, TypeError, ValueError):
+        return bool(mark["boot"] == _boot() and mark["started"] == _start_ticks(int(mark["pid"])))
+    except (KeyError, TypeError, ValueError):
         return False
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _start_ticks(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot (proc(5), field 22 of stat); None where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])  # the name, in parentheses, may hold spaces
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -1,0 +1,176 @@
+"""Metrics of the test rows beside scikit-learn's, and the baseline that is hardest to beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.evaluation.judge import TaskResult, as_json, evaluate, headline
+from hybrid_trainer.types import METRICS, TargetSpec
+
+TASKS = ["signal", "volatility", "regime", "sl_tp"]
+
+
+@pytest.fixture(scope="module")
+def outputs(data: Dataset) -> dict[str, torch.Tensor]:
+    """Raw outputs of some model for the test rows."""
+    generator = torch.Generator().manual_seed(0)
+    rows = len(data.split.rows["test"])
+    return {spec.name: torch.randn(rows, spec.dim, generator=generator) for spec in data.specs}
+
+
+@pytest.fixture(scope="module")
+def results(config: Config, data: Dataset, outputs: dict[str, torch.Tensor]) -> dict[str, TaskResult]:
+    return {result.spec.name: result for result in evaluate(data, outputs, config.active_targets)}
+
+
+def labels_of(data: Dataset, task: str, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """The labels in units of a part's labelled rows, and which of its rows these are."""
+    target = next(target for target in data.targets if target.spec.name == task)
+    rows = data.split.rows[part]
+    labelled = target.labelled[rows]
+    return target.values[rows][labelled], labelled
+
+
+def by_scikit_learn(spec: TargetSpec, raw: torch.Tensor, label: np.ndarray) -> dict[str, float]:
+    if spec.kind == "classification":
+        scores = raw.double().softmax(dim=1).numpy()
+        predicted = scores.argmax(axis=1)
+        return {
+            "accuracy": sk.accuracy_score(label, predicted),
+            "balanced_accuracy": sk.recall_score(label, predicted, labels=np.unique(label), average="macro"),
+            "macro_f1": sk.f1_score(label, predicted, average="macro"),
+            "mcc": sk.matthews_corrcoef(label, predicted),
+            "log_loss": sk.log_loss(label, scores, labels=range(spec.dim)),
+        }
+    scaled = np.log1p(np.exp(raw.double().numpy())) if spec.link == "softplus" else raw.double().numpy()
+    predicted = scaled * np.array(spec.scale) + np.array(spec.shift)
+    return {
+        "mae": sk.mean_absolute_error(label, predicted),
+        "rmse": sk.root_mean_squared_error(label, predicted),
+        "r2": sk.r2_score(label, predicted),
+    }
+
+
+def without_labels(data: Dataset, task: str, rows: np.ndarray) -> Dataset:
+    """The same data, but these rows have no label of the task."""
+    targets = []
+    for target in data.targets:
+        if target.spec.name == task:
+            values = target.values.copy()
+            values[rows] = -1 if target.spec.kind == "classification" else np.nan
+            target = replace(target, values=values)
+        targets.append(target)
+    ids = data.tensors.ids.numpy()
+    return replace(data, targets=targets, tensors=panel_tensors(data.panel.features, None, ids, targets))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_models_metrics_are_those_of_scikit_learn_on_the_labelled_rows(
+    data: Dataset, outputs: dict[str, torch.Tensor], results: dict[str, TaskResult], task: str
+) -> None:
+    label, labelled = labels_of(data, task)
+    result = results[task]
+    assert result.rows == len(label) > 20
+    assert list(result.metrics) == list(METRICS[result.spec.kind])
+    assert result.metrics == pytest.approx(by_scikit_learn(result.spec, outputs[task][labelled], label), rel=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_baselines_metrics_are_those_of_scikit_learn_on_the_same_rows(
+    data: Dataset, results: dict[str, TaskResult], task: str
+) -> None:
+    label, _ = labels_of(data, task)
+    train, _ = labels_of(data, task, "train")
+    if results[task].spec.kind == "classification":
+        shares = np.bincount(train, minlength=3) / len(train)
+        expected = sk.log_loss(label, np.tile(shares, (len(label), 1)), labels=range(3))
+        assert results[task].baselines["class prior"]["log_loss"] == pytest.approx(expected, rel=1e-5)
+        assert results[task].baselines["class prior"]["mcc"] == 0
+    else:
+        mean = np.tile(train.mean(axis=0), (len(label), 1))
+        said = results[task].baselines["training mean"]
+        assert said["rmse"] == pytest.approx(sk.root_mean_squared_error(label, mean), rel=1e-5)
+        assert said["r2"] == pytest.approx(sk.r2_score(label, mean), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("task", ["signal", "sl_tp"])
+def test_rows_without_a_label_do_not_count(
+    config: Config, data: Dataset, outputs: dict[str, torch.Tensor], results: dict[str, TaskResult], task: str
+) -> None:
+    test = data.split.rows["test"]
+    fewer = without_labels(data, task, test[::2])
+    spoilt = {name: value.clone() for name, value in outputs.items()}
+    spoilt[task][::2] = torch.randn(spoilt[task][::2].shape) * 100
+    said = {result.spec.name: result for result in evaluate(fewer, spoilt, config.active_targets)}
+    label, labelled = labels_of(fewer, task)
+    assert not labelled[::2].any()
+    assert said[task].rows == len(label) == int(labelled.sum())
+    assert said[task].metrics == pytest.approx(
+        by_scikit_learn(said[task].spec, outputs[task][labelled], label), rel=1e-5
+    )
+    others = [name for name in TASKS if name != task]
+    assert [said[name] for name in others] == [results[name] for name in others]
+
+
+def test_a_task_without_any_label_in_the_part_has_metrics_that_are_no_numbers(
+    config: Config, data: Dataset, outputs: dict[str, torch.Tensor]
+) -> None:
+    none = without_labels(data, "volatility", data.split.rows["test"])
+    said = {result.spec.name: result for result in evaluate(none, outputs, config.active_targets)}
+    assert said["volatility"].rows == 0
+    assert all(np.isnan(value) for value in said["volatility"].metrics.values())
+    assert said["volatility"].strongest in said["volatility"].baselines
+
+
+def test_another_part_can_be_judged(config: Config, data: Dataset) -> None:
+    generator = torch.Generator().manual_seed(1)
+    rows = len(data.split.rows["valid"])
+    raw = {spec.name: torch.randn(rows, spec.dim, generator=generator) for spec in data.specs}
+    label, labelled = labels_of(data, "signal", "valid")
+    result = evaluate(data, raw, config.active_targets, "valid")[0]
+    assert result.metrics == pytest.approx(by_scikit_learn(result.spec, raw["signal"][labelled], label), rel=1e-5)
+
+
+@pytest.mark.parametrize(("task", "by"), [("signal", "log_loss"), ("volatility", "rmse")])
+def test_the_strongest_baseline_is_the_one_with_the_smallest_deciding_metric(
+    results: dict[str, TaskResult], task: str, by: str
+) -> None:
+    values = {name: said[by] for name, said in results[task].baselines.items()}
+    assert values[results[task].strongest] == min(values.values())
+
+
+def test_beaten_asks_the_strongest_baseline_and_minds_the_direction(results: dict[str, TaskResult]) -> None:
+    theirs = {"mean": {"rmse": 0.5, "r2": 0.0}, "weak": {"rmse": 9.0, "r2": -9.0}}
+    result = replace(results["volatility"], metrics={"rmse": 0.6, "r2": 0.1}, baselines=theirs, strongest="mean")
+    assert not result.beaten("rmse")
+    assert result.beaten("r2")
+    same = replace(result, metrics=theirs["mean"])
+    assert not same.beaten("rmse") and not same.beaten("r2")
+
+
+def test_headline_names_every_metric_beside_the_strongest_baselines(results: dict[str, TaskResult]) -> None:
+    said = headline(list(results.values()))
+    names = {f"{task}/{metric}" for task in TASKS for metric in METRICS[results[task].spec.kind]}
+    assert said.keys() == {f"{side}/{name}" for side in ("test", "baseline") for name in names}
+    volatility = results["volatility"]
+    assert said["test/volatility/rmse"] == volatility.metrics["rmse"]
+    assert said["baseline/volatility/rmse"] == volatility.baselines[volatility.strongest]["rmse"]
+
+
+def test_the_json_holds_the_model_and_every_baseline(results: dict[str, TaskResult]) -> None:
+    said = as_json(list(results.values()))
+    assert list(said) == TASKS
+    assert said["volatility"] == {
+        "kind": "regression",
+        "rows": results["volatility"].rows,
+        "model": results["volatility"].metrics,
+        "baselines": results["volatility"].baselines,
+        "strongest_baseline": results["volatility"].strongest,
+    }

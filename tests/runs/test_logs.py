@@ -1,0 +1,50 @@
+"""A run's log: the file with times, the terminal without."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from hybrid_trainer.errors import TableError
+from hybrid_trainer.runs.logs import logging_to
+
+LOG = logging.getLogger("hybrid_trainer.somewhere")
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+
+
+def test_lines_go_to_the_file_with_times_and_to_the_terminal_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logging_to(tmp_path / "train.log"):
+        LOG.info("epoch %d", 1)
+        LOG.debug("not for users")
+    LOG.info("after the run")
+    assert capsys.readouterr().out == "epoch 1\n"
+    assert re.fullmatch(rf"{TIME} INFO    epoch 1\n", (tmp_path / "train.log").read_text())
+
+
+def test_an_error_goes_to_the_file_with_its_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="deep"), logging_to(tmp_path / "train.log"):
+        raise ValueError("deep inside")
+    text = (tmp_path / "train.log").read_text()
+    assert re.search(rf"{TIME} ERROR   ValueError: deep inside\nTraceback", text)
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_the_users_needs_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(TableError), logging_to(tmp_path / "train.log"):
+        raise TableError("a.csv:2: bad")
+    text = (tmp_path / "train.log").read_text()
+    assert text.endswith("ERROR   TableError: a.csv:2: bad\n")
+    assert "Traceback" not in text
+
+
+def test_two_runs_in_one_process_have_each_their_own_lines(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with logging_to(tmp_path / name):
+            LOG.info("line of the %s", name)
+    assert "second" not in (tmp_path / "first").read_text()
+    assert (tmp_path / "second").read_text().count("line of") == 1
