@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -51,8 +52,8 @@ class Trainer:
             TrainingError: a loss of an epoch isn't finite; the history and the checkpoints end with the epoch before.
         """
         self.steps_per_epoch = len(train)
-        self._notify("fit_start")
         try:
+            self._notify("fit_start")
             while self.epoch < self.epochs and self.stop_reason is None:
                 learning_rate = self.learning_rate
                 row = self._train_epoch(train) | self.evaluate(valid, "valid")
@@ -62,7 +63,7 @@ class Trainer:
                 self.history.append(row)
                 self._notify("epoch_end")
         finally:
-            self._notify("fit_end")
+            self._end_fit()
         return self.history
 
     @property
@@ -105,6 +106,12 @@ class Trainer:
         for callback in self.callbacks:
             getattr(callback, moment)(self)
 
+    def _end_fit(self) -> None:
+        """Tell every callback, also when one of them fails; the first error is raised when all have been told."""
+        with ExitStack() as stack:
+            for callback in reversed(self.callbacks):
+                stack.callback(callback.fit_end, self)
+
     def state_dict(self) -> dict[str, Any]:
         """All mutable state of the fit, as tensors and plain types."""
         return {
@@ -116,6 +123,7 @@ class Trainer:
             "epoch": self.epoch,
             "history": [dict(row) for row in self.history],
             "stop_reason": self.stop_reason,
+            "torch_rng": torch.get_rng_state(),  # dropout draws from it
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,6 +137,7 @@ class Trainer:
         self.epoch = state["epoch"]
         self.history = [dict(row) for row in state["history"]]
         self.stop_reason = state["stop_reason"]
+        torch.set_rng_state(state["torch_rng"].cpu())
 
 
 def _update(metrics: dict[str, Metric], outputs: dict[str, Tensor], batch: Batch) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TensorBoard(Callback):
-    """Writes every number of an epoch row under its own name."""
+    """Writes every number of an epoch row; valid/signal/macro_f1 becomes signal/macro_f1/valid."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -47,6 +47,6 @@ class LossTally:
         first = min(range(len(good)), key=good.__getitem__)
         raise TrainingError(
             f"epoch {epoch}: the {part} loss of task '{self.criterion.tasks[first]}' is not finite from step "
-            f"{good[first] + 1} on; the last good checkpoint is intact. Lower training.learning_rate, or look for "
-            "extreme values in that target"
+            f"{good[first] + 1} on; the checkpoints of earlier epochs are intact. Lower training.learning_rate, or "
+            "look for extreme values in that target"
         )

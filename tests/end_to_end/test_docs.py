@@ -34,7 +34,7 @@ def commands(page: str) -> list[str]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """The files that the pages name: prices.csv, sensors.csv, fresh.csv, my_setup.yaml, and the YAML blocks' own files."""
+    """The files that the pages name: tables, my_setup.yaml, and the YAML blocks' own files."""
     prices = price_frame(rows=300).rename({"timestamp": "date", "instrument": "ticker"})
     prices.write_csv(tmp_path / "prices.csv")
     generator = np.random.default_rng(0)
@@ -70,7 +70,8 @@ def test_every_command_of_a_page_ends_well(page: str, workspace: Path) -> None:
         words = [word.replace("outputs/DATE/TIME-XXXXXX", str(run_dirs[0] if run_dirs else "")) for word in words]
         trains = len(words) == 3 or "=" in words[3] or words[3] in ("--multirun", "--config")
         short = SHORT if trains and "--cfg" not in words else []
-        done = subprocess.run([sys.executable, *words[1:], *short], cwd=workspace, capture_output=True, text=True, check=False)
+        line = [sys.executable, *words[1:], *short]
+        done = subprocess.run(line, cwd=workspace, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 

@@ -1,0 +1,79 @@
+"""Epoch rows as TensorBoard scalars, read back with TensorBoard itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hybrid_trainer.callbacks.tensorboard import TensorBoard, _tag
+from tests.engine.helpers import Scripted, make_loader, make_panel, make_trainer
+
+PANEL = make_panel()
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """{tag: {step: value}}."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+
+
+def test_every_number_of_the_history_is_in_the_event_file(tmp_path: Path) -> None:
+    trainer = make_trainer(epochs=3, callbacks=[TensorBoard(tmp_path)], plateau=True, learning_rate=0.5)
+    history = trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
+    found = scalars(tmp_path)
+    assert set(found) == {_tag(name) for name in history[0] if name != "epoch"}
+    for row in history:
+        for name, value in row.items():
+            if name != "epoch":
+                assert found[_tag(name)][int(row["epoch"])] == pytest.approx(value, rel=1e-6)
+
+
+def test_train_and_valid_of_one_metric_share_a_chart(tmp_path: Path) -> None:
+    trainer = make_trainer(epochs=1, callbacks=[TensorBoard(tmp_path)])
+    row = trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))[0]
+    found = scalars(tmp_path)
+    expected = {
+        "loss/train": "train/loss",
+        "loss/valid": "valid/loss",
+        "signal/macro_f1/valid": "valid/signal/macro_f1",
+        "range/rmse/train": "train/range/rmse",
+        "lr": "lr",
+    }
+    for tag, name in expected.items():
+        assert found[tag] == {1: pytest.approx(row[name], rel=1e-6)}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_cannot_be_drawn_is_left_out(tmp_path: Path, value: float) -> None:
+    callbacks = [Scripted("valid/range/r2", [0.5, value, 0.25]), TensorBoard(tmp_path)]
+    make_trainer(epochs=3, callbacks=callbacks).fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
+    assert scalars(tmp_path)["range/r2/valid"] == {1: 0.5, 3: 0.25}
+
+
+def test_an_epoch_can_be_seen_before_training_ends(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Look(Scripted):
+        def epoch_end(self, trainer: object) -> None:
+            seen.append(len(scalars(tmp_path)["lr"]))
+
+    callbacks = [TensorBoard(tmp_path), Look("", [])]
+    make_trainer(epochs=2, callbacks=callbacks).fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
+    assert seen == [1, 2]
+
+
+def test_no_two_numbers_have_one_tag() -> None:
+    names = [
+        "train/loss",
+        "valid/loss",
+        "train/loss/loss",
+        "train/total/loss",
+        "valid/total/loss",
+        "train/signal/loss",
+        "lr",
+    ]
+    assert len({_tag(name) for name in names}) == len(names)

@@ -1,0 +1,158 @@
+"""Checks across sections: what each section cannot see alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from hybrid_trainer.config import consistency
+from hybrid_trainer.config.data import UsStocksData
+from hybrid_trainer.config.model import HybridModelConfig
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.targets import ColumnTarget, RegimeTarget, SignalTarget, SlTpTarget, VolatilityTarget
+from hybrid_trainer.config.training import TrainingConfig
+from hybrid_trainer.errors import ConfigError
+
+TARGETS = {
+    "signal": SignalTarget(),
+    "volatility": VolatilityTarget(),
+    "regime": RegimeTarget(),
+    "sl_tp": SlTpTarget(),
+    "grade": ColumnTarget(column="grade", kind="classification"),
+    "yield_": ColumnTarget(column="yield", kind="regression"),
+}
+
+
+def config(**sections: Any) -> Config:
+    return Config(**{"data": UsStocksData(targets=copy.deepcopy(TARGETS)), **sections})
+
+
+def refused(given: Config) -> str:
+    with pytest.raises(ConfigError) as caught:
+        consistency.check(given)
+    return str(caught.value)
+
+
+def test_a_config_without_contradictions_passes() -> None:
+    consistency.check(config())
+
+
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [
+        ("signal", "classification"),
+        ("regime", "classification"),
+        ("grade", "classification"),
+        ("volatility", "regression"),
+        ("sl_tp", "regression"),
+        ("yield_", "regression"),
+    ],
+)
+def test_the_kind_of_a_task_follows_from_its_target(task: str, kind: str) -> None:
+    assert consistency.kind_of(config(), task) == kind
+
+
+def test_the_monitors_are_the_loss_and_the_metrics_of_each_active_head() -> None:
+    given = config(model=HybridModelConfig(heads=["signal", "yield_"]))
+    assert consistency.known_monitors(given) == [
+        f"{part}/{metric}"
+        for part in ("valid", "train")
+        for metric in (
+            "loss",
+            "signal/loss",
+            "signal/accuracy",
+            "signal/balanced_accuracy",
+            "signal/macro_f1",
+            "signal/mcc",
+            "signal/log_loss",
+            "yield_/loss",
+            "yield_/mae",
+            "yield_/rmse",
+            "yield_/r2",
+        )
+    ]
+
+
+def test_a_head_needs_a_target() -> None:
+    given = config(model=HybridModelConfig(heads=["signal", "volatilty"]))
+    assert refused(given) == "model.heads: 'volatilty' is not in data.targets; did you mean 'volatility'?"
+
+
+def test_there_must_be_something_to_predict() -> None:
+    assert refused(config(data=UsStocksData(targets={}))) == "data.targets: name at least one target"
+
+
+@pytest.mark.parametrize("name", ["a-b", "a.b", "a b", "1a", ""])
+def test_a_head_is_named_like_a_variable(name: str) -> None:
+    text = f"data.targets: '{name}' must be letters, digits and underscores: it becomes part of names"
+    assert refused(config(data=UsStocksData(targets={name: SignalTarget()}))) == text
+
+
+@pytest.mark.parametrize("key", ["loss_weights", "losses"])
+def test_a_task_of_the_training_is_an_active_head(key: str) -> None:
+    entry: dict[str, Any] = {"sl_tp": 1.0 if key == "loss_weights" else "mse"}
+    training = TrainingConfig(**{key: entry})
+    consistency.check(config(training=training))
+    given = config(training=training, model=HybridModelConfig(heads=["signal", "grade"]))
+    assert refused(given) == f"training.{key}.sl_tp: 'sl_tp' is not an active head; known: signal, grade"
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "text"),
+    [
+        ("signal", "mse", "'mse' does not fit classification; use cross_entropy"),
+        ("grade", "huber", "'huber' does not fit classification; use cross_entropy"),
+        ("volatility", "cross_entropy", "'cross_entropy' does not fit regression; use huber or mse"),
+    ],
+)
+def test_a_loss_fits_the_kind_of_its_task(task: str, loss: str, text: str) -> None:
+    assert refused(config(training=TrainingConfig(losses={task: loss}))) == f"training.losses.{task}: {text}"
+
+
+def test_some_head_must_have_a_weight() -> None:
+    some = TrainingConfig(loss_weights={"signal": 0.0})
+    consistency.check(config(training=some))  # the others count 1 each
+    alone = config(training=some, model=HybridModelConfig(heads=["signal"]))
+    assert refused(alone) == "training.loss_weights: every active head has weight 0; nothing would be trained"
+
+
+@pytest.mark.parametrize("key", ["features", "context"])
+def test_a_label_is_not_an_input(key: str) -> None:
+    def with_input(contemporaneous: bool, heads: list[str] | None) -> Config:
+        target = ColumnTarget(column="y", kind="regression", allow_contemporaneous=contemporaneous)
+        targets = {"signal": SignalTarget(), "mine": target}
+        data = UsStocksData(feature_set="core", targets=targets, **{key: ["x", "y"]})
+        return config(data=data, model=HybridModelConfig(heads=heads))
+
+    assert refused(with_input(False, None)) == (
+        f"data.targets.mine.column: 'y' is in data.{key} as well, so the label would be read off the input; "
+        "remove it there, or set data.targets.mine.allow_contemporaneous=true"
+    )
+    consistency.check(with_input(True, None))
+    consistency.check(with_input(False, ["signal"]))  # the label isn't used
+
+
+def test_only_the_instrument_can_be_embedded() -> None:
+    given = config(model=HybridModelConfig(embeddings={"instrument": 2, "sector": 3}))
+    assert refused(given) == "model.embeddings.sector: not a categorical input; known: instrument"
+    consistency.check(config(model=HybridModelConfig(embeddings={})))
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("callbacks", "checkpoint"), ("callbacks", "early_stopping"), ("training", "schedule")]
+)
+def test_what_is_monitored_is_a_number_of_the_epoch_row(section: str, name: str) -> None:
+    given = config(model=HybridModelConfig(heads=["signal"]))
+    part = getattr(getattr(given, section), name)
+    for known in ("valid/signal/macro_f1", "train/loss", "valid/signal/loss"):
+        part.monitor = known
+        consistency.check(given)
+    part.monitor = "valid/signal/macro_f"
+    assert refused(given) == (
+        f"{section}.{name}.monitor: 'valid/signal/macro_f' is not a number of the epoch row; "
+        "did you mean 'valid/signal/macro_f1'?"
+    )
+    part.monitor = "valid/regime/macro_f1"  # a target, but not an active head
+    assert refused(given).startswith(f"{section}.{name}.monitor: 'valid/regime/macro_f1' is not a number")

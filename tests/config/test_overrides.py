@@ -1,0 +1,96 @@
+"""The command line's overrides, made ready for Hydra."""
+
+from __future__ import annotations
+
+import pytest
+
+from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.targets.signal.horizon=3",
+        "data.targets.mine.column=label",
+        "data.targets.mine={column: label, kind: regression}",
+        "data.targets={}",
+        "data.columns.close=Last",
+        "training.loss_weights.signal=2",
+        "training.loss_weights={signal: 2}",
+        "training.losses.volatility=mse",
+        "model.embeddings.instrument=8",
+        "data.targets.signal.horizon=3,5",
+    ],
+)
+def test_an_override_at_or_below_an_open_mapping_may_add_entries(override: str) -> None:
+    assert prepare([override]) == [f"++{override}"]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.epochs=3",
+        "model.heads=[signal]",
+        "seed=1,2,3",
+        "data.path='a=b.csv'",
+        "data.target=5",
+        "paths.root=/tmp/x",
+        "+data.targets.signal.horizon=3",
+        "++training.loss_weights.signal=2",
+        "~model.embeddings.instrument",
+        "~data.targets.signal",
+        "hydra.run.dir=elsewhere",
+        "experiment=quick",
+        "experiment=null",
+        "nothing",
+    ],
+)
+def test_any_other_override_stays_as_it_is(override: str) -> None:
+    assert prepare([override]) == [override]
+
+
+def test_the_order_is_kept() -> None:
+    given = ["seed=1", "data.columns.open=O", "training.epochs=2", "seed=3"]
+    assert prepare(given) == ["seed=1", "++data.columns.open=O", "training.epochs=2", "seed=3"]
+
+
+@pytest.mark.parametrize("sign", ["", "+", "++", "~"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "hydra.callbacks.mine._target_",
+        "hydra.callbacks",
+        "hydra.job_logging.root.level",
+        "hydra.hydra_logging",
+        "hydra/job_logging",
+        "hydra/hydra_logging",
+    ],
+)
+def test_code_and_logging_cannot_be_set_through_hydra(sign: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare(["seed=1", f"{sign}{key}=default"])
+    assert str(caught.value) == (
+        f"{key}: cannot be set: a run sets up its own logging, and a config may not name code to run"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("data=null", "data: 'null' is not an option; write data=us_stocks or csv or parquet"),
+        ("~data", "data: '~data' is not an option; write data=us_stocks or csv or parquet"),
+        ("data=", "data: 'data=' is not an option; write data=us_stocks or csv or parquet"),
+        ("model=5", "model: '5' is not an option; write model=hybrid"),
+        ("training={epochs: 3}", "training: '{epochs: 3}' is not an option; write training=default"),
+    ],
+)
+def test_a_group_needs_the_name_of_an_option(override: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prepare([override])
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("override", ["data=csv", "data='csv'", 'data="csv"', "model=my_own", "data=csv,parquet"])
+def test_the_name_of_an_option_passes(override: str) -> None:
+    assert prepare([override]) == [override]

@@ -1,0 +1,111 @@
+"""The parts that models are made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hybrid_trainer.models.blocks import CategoryEmbedding, ConvEncoder, DenseBlock, RecurrentEncoder
+
+B, T, F = 4, 8, 3
+
+
+def windows(seed: int = 0) -> Tensor:
+    return torch.randn(B, T, F, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("filters", [[8], [8, 4]])
+def test_convolutions_keep_the_length_and_end_in_the_last_filter_count(filters: list[int], kernel_size: int) -> None:
+    assert ConvEncoder(F, filters, kernel_size, 0.0)(windows()).shape == (B, T, filters[-1])
+
+
+def test_a_convolution_sees_kernel_size_neighbours_in_time() -> None:
+    encoder = ConvEncoder(F, [8], 3, 0.0)
+    x, changed = windows(), windows()
+    changed[:, 4] += 1
+    moved = (encoder(x) != encoder(changed)).any(dim=2).all(dim=0)
+    assert moved.tolist() == [step in (3, 4, 5) for step in range(T)]
+
+
+def test_a_convolution_block_is_convolution_layer_norm_gelu() -> None:
+    encoder = ConvEncoder(F, [8], 3, 0.0)
+    x = windows()
+    convolved = encoder.convolutions[0](x.transpose(1, 2)).transpose(1, 2)
+    mean, variance = convolved.mean(dim=2, keepdim=True), convolved.var(dim=2, keepdim=True, unbiased=False)
+    expected = nn.functional.gelu((convolved - mean) / (variance + 1e-5).sqrt())
+    torch.testing.assert_close(encoder(x), expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_the_recurrent_encoder_gives_the_last_steps_state(layers: int) -> None:
+    encoder = RecurrentEncoder(F, 8, layers, 0.0)
+    assert len(encoder.layers) == layers
+    assert encoder(windows()).shape == (B, 8)
+
+
+def test_stacked_layers_equal_torchs_stacked_lstm() -> None:
+    encoder = RecurrentEncoder(F, 8, 2, 0.0)
+    reference = nn.LSTM(F, 8, num_layers=2, batch_first=True)
+    state = {
+        name.replace("_l0", f"_l{number}"): value
+        for number, lstm in enumerate(encoder.layers)
+        for name, value in lstm.state_dict().items()
+    }
+    reference.load_state_dict(state)
+    torch.testing.assert_close(encoder(windows()), reference(windows())[0][:, -1])
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_forget_gates_start_at_one_and_recurrent_weights_orthogonal(layers: int) -> None:
+    units = 8
+    for lstm in RecurrentEncoder(F, units, layers, 0.0).layers:
+        forget = (lstm.bias_ih_l0 + lstm.bias_hh_l0)[units : 2 * units]
+        assert torch.equal(forget, torch.ones(units))
+        for weight in lstm.weight_hh_l0.split(units):
+            torch.testing.assert_close(weight @ weight.T, torch.eye(units), rtol=0, atol=1e-5)
+
+
+def test_dropout_lies_between_the_layers_and_not_behind_the_last() -> None:
+    torch.manual_seed(0)
+    one, two = RecurrentEncoder(F, 8, 1, 0.5).train(), RecurrentEncoder(F, 8, 2, 0.5).train()
+    assert torch.equal(one(windows()), one(windows()))
+    assert not torch.equal(two(windows()), two(windows()))
+    assert (two(windows()) != 0).all()
+    two.eval()
+    assert torch.equal(two(windows()), two(windows()))
+
+
+def test_embeddings_are_looked_up_by_column_and_joined_in_order() -> None:
+    embedding = CategoryEmbedding([2, 0], [4, 3], [2, 3])
+    ids = torch.tensor([[1, 9, 3], [2, 9, 1]])  # the input between them is not used
+    expected = torch.cat([embedding.tables[0].weight[[3, 1]], embedding.tables[1].weight[[1, 2]]], dim=1)
+    assert embedding.out_size == 5
+    assert torch.equal(embedding(ids), expected)
+
+
+def test_the_unknown_category_is_zero_and_gets_no_gradient() -> None:
+    embedding = CategoryEmbedding([0], [3], [4])
+    out = embedding(torch.tensor([[0], [2], [0]]))
+    assert torch.equal(out[[0, 2]], torch.zeros(2, 4))
+    out.sum().backward()
+    gradient = embedding.tables[0].weight.grad
+    assert gradient.tolist() == [[0.0] * 4, [0.0] * 4, [1.0] * 4]
+
+
+def test_a_dense_block_is_linear_layer_norm_gelu() -> None:
+    block = DenseBlock(F, 6, 0.0)
+    x = torch.randn(B, F, generator=torch.Generator().manual_seed(0))
+    linear = x @ block.linear.weight.T + block.linear.bias
+    mean, variance = linear.mean(dim=1, keepdim=True), linear.var(dim=1, keepdim=True, unbiased=False)
+    torch.testing.assert_close(block(x), nn.functional.gelu((linear - mean) / (variance + 1e-5).sqrt()))
+
+
+def test_a_dense_block_drops_its_share_of_units_only_in_training() -> None:
+    torch.manual_seed(0)
+    block = DenseBlock(F, 2000, 0.25).train()
+    x = torch.randn(1, F)
+    dropped = (block(x) == 0).float().mean().item()
+    assert dropped == pytest.approx(0.25, abs=0.05)
+    assert (block.eval()(x) != 0).all()

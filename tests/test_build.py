@@ -1,0 +1,360 @@
+"""From config to objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hybrid_trainer import build
+from hybrid_trainer.callbacks.checkpoint import Checkpoint
+from hybrid_trainer.callbacks.early_stopping import EarlyStopping
+from hybrid_trainer.callbacks.history import HistoryFile
+from hybrid_trainer.callbacks.progress import ProgressReport
+from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.consistency import known_monitors
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.data.sources import load_table
+from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.engine.schedules import Constant, Plateau
+from hybrid_trainer.errors import ConfigError, TableError, TrainingError
+from hybrid_trainer.links import to_prediction
+from hybrid_trainer.models.hybrid import EnhancedHybridModel
+from hybrid_trainer.trainer import Trainer
+from tests.conftest import make_config, price_frame
+from tests.engine.helpers import CPU, TINY_RUN, Scripted, same, weights
+
+OWN = [*TINY_RUN[:-4], "data.features=[open,close]", "data.targets.own.column=own", "model.heads=[own]"]
+MACHINE = build.Machine(CPU, choose_precision("fp32", CPU))
+
+
+def make_data(folder: Path, frame: pl.DataFrame, *overrides: str) -> tuple[Config, Dataset]:
+    """Write a table and make a run's data set of it."""
+    path = folder / "table.csv"
+    frame.write_csv(path)
+    config = make_config(f"data.path={path}", *overrides)
+    return config, build.dataset(config, load_table(config.data, config.active_targets), CPU)
+
+
+def make_trainer(folder: Path, config: Config, data: Dataset) -> Trainer:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return build.trainer(config, build.model_spec(config, data), data, folder, folder / "tensorboard", MACHINE)
+
+
+def own_frame(rows: int = 60, labels: list[float | None] | None = None) -> pl.DataFrame:
+    """Two instruments with a label column of numbers."""
+    frame = price_frame(rows)
+    generator = np.random.default_rng(1)
+    values = generator.normal(3, 2, 2 * rows).tolist() if labels is None else labels
+    return frame.with_columns(pl.Series("own", values, dtype=pl.Float64))
+
+
+# The data set.
+
+
+def test_a_table_too_short_for_a_window_is_refused_with_both_lengths(tmp_path: Path) -> None:
+    message = (
+        r"table\.csv: the longest unbroken stretch with all features has 5 rows, but a window needs "
+        r"model\.time_window=8; bring more rows or lower model\.time_window"
+    )
+    with pytest.raises(TableError, match=message):
+        make_data(tmp_path, own_frame(5), *OWN, "data.targets.own.kind=regression")
+
+
+@pytest.mark.parametrize("rows", [10, 40, 58])
+def test_the_warm_up_of_the_indicators_counts_as_missing(tmp_path: Path, rows: int) -> None:
+    with pytest.raises(TableError, match=r"has 0 rows, but a window needs model\.time_window=8"):
+        make_data(tmp_path, price_frame(rows), *TINY_RUN)
+
+
+def test_an_instrument_too_short_for_a_window_stands_aside(tmp_path: Path) -> None:
+    late = price_frame(40, ("C",)).with_columns(pl.col("timestamp").str.replace("2020", "2019"))
+    _, data = make_data(tmp_path, pl.concat([price_frame(), late]), *TINY_RUN)
+    seen = {data.panel.instruments[code] for rows in data.split.rows.values() for code in data.panel.instrument[rows]}
+    assert seen == {"A", "B"}
+
+
+def test_rows_without_any_label_are_refused_with_the_heads_named(tmp_path: Path) -> None:
+    frame = own_frame(30, labels=[None] * 60)
+    with pytest.raises(TableError, match=r"46 rows end a full window, but none has a label for any head \(own\)"):
+        make_data(tmp_path, frame, *OWN, "data.targets.own.kind=regression")
+
+
+def test_a_target_without_a_label_in_training_is_refused(tmp_path: Path) -> None:
+    # own has labels only in the last 15 days, which are none of training's; close supplies the other rows
+    frame = own_frame(60).with_columns(
+        pl.when(pl.int_range(pl.len()).over("instrument") >= 45).then("own").alias("own"), pl.col("high").alias("other")
+    )
+    overrides = ["data.targets.own.kind=regression", "data.targets.other={column: other, kind: regression}"]
+    with pytest.raises(TableError, match=r"data\.targets\.own: no training row has a label"):
+        make_data(tmp_path, frame, *OWN, *overrides, "model.heads=[own,other]")
+
+
+def test_a_regression_target_is_scaled_by_its_training_labels_alone(tmp_path: Path) -> None:
+    frame = own_frame()
+    _, data = make_data(tmp_path, frame, *OWN, "data.targets.own.kind=regression")
+    train = data.split.rows["train"]
+    labels = frame.sort("instrument", "timestamp")["own"].to_numpy()[train]
+    (spec,) = data.specs
+    assert spec.shift == pytest.approx((labels.mean(),), rel=1e-12)
+    assert spec.scale == pytest.approx((labels.std(),), rel=1e-12)
+    scaled = data.tensors.targets["own"][torch.from_numpy(train)]
+    assert (scaled.mean().item(), scaled.std(correction=0).item()) == pytest.approx((0, 1), abs=1e-6)
+
+
+def test_later_labels_and_prices_change_nothing_that_training_sees(tmp_path: Path) -> None:
+    frame = own_frame()
+    _, data = make_data(tmp_path, frame, *OWN, "data.targets.own.kind=regression")
+    last = pl.lit(data.split_report["parts"]["train"]["last"])
+    later = pl.col("timestamp") > last
+    changed = frame.with_columns(
+        pl.when(later).then(pl.col(name) * 3).otherwise(name).alias(name) for name in ("own", "open", "high", "close")
+    )
+    assert not changed.equals(frame)
+    _, other = make_data(tmp_path, changed, *OWN, "data.targets.own.kind=regression")
+    assert other.specs == data.specs
+    assert np.array_equal(other.scaler.transformer.mean_, data.scaler.transformer.mean_)
+    for ours, theirs in zip(data.loader("train", 16), other.loader("train", 16), strict=True):
+        assert torch.equal(ours.x, theirs.x)
+        assert torch.equal(ours.targets["own"], theirs.targets["own"])
+        assert torch.equal(ours.row, theirs.row)
+    test = [torch.cat([batch.x for batch in some.loader("test", 16)]) for some in (data, other)]
+    assert not torch.equal(*test)
+
+
+def test_an_instrument_that_training_never_saw_is_unknown(tmp_path: Path) -> None:
+    frame = own_frame().filter((pl.col("instrument") == "A") | (pl.col("timestamp") >= "2020-02-15"))
+    _, data = make_data(tmp_path, frame, *OWN, "data.targets.own.kind=regression")
+    assert data.vocabularies["instrument"].names == ("A",)
+    assert set(data.tensors.ids[torch.from_numpy(data.split.rows["train"])].flatten().tolist()) == {1}
+    later = torch.from_numpy(np.concatenate([data.split.rows["valid"], data.split.rows["test"]]))
+    assert set(data.tensors.ids[later].flatten().tolist()) == {0, 1}
+
+
+def test_a_row_with_some_label_stays_and_one_with_none_goes(tmp_path: Path) -> None:
+    rows = 60
+    generator = np.random.default_rng(2)
+    first, second = (generator.random(2 * rows) < share for share in (0.3, 0.6))
+    frame = price_frame(rows).with_columns(
+        pl.Series("own", [None if gone else 1.0 + i for i, gone in enumerate(first)], dtype=pl.Float64),
+        pl.Series("mood", [None if gone else "up" if i % 2 else "down" for i, gone in enumerate(second)]),
+    )
+    overrides = ["data.targets.own.kind=regression", "data.targets.mood={column: mood, kind: classification}"]
+    _, data = make_data(tmp_path, frame, *OWN, *overrides, "model.heads=[own,mood]")
+    decidable = np.array([instrument * rows + i for instrument in range(2) for i in range(7, rows)])
+    assert data.split_report["rows_without_any_label"] == int((first & second)[decidable].sum()) > 0
+    for part, said in data.split_report["parts"].items():
+        here = data.split.rows[part]
+        assert not (first & second)[here].any()
+        for task, gone in (("own", first), ("mood", second)):
+            masked = int((data.tensors.mask[task][torch.from_numpy(here)] == 0).sum())
+            assert said["targets"][task] == said["targets"][task] | {
+                "labelled": len(here) - masked,
+                "masked": masked,
+            }
+            assert masked == gone[here].sum()
+
+
+def test_windows_end_in_their_decision_row_and_hold_scaled_features(tmp_path: Path) -> None:
+    frame = own_frame()
+    _, data = make_data(tmp_path, frame, *OWN, "data.targets.own.kind=regression")
+    raw = frame.sort("instrument", "timestamp").select("open", "close").to_numpy()
+    train = data.split.rows["train"]
+    covered = sorted({row - back for row in train for back in range(8)})
+    scaled = (raw - raw[covered].mean(axis=0)) / raw[covered].std(axis=0)
+    batch = next(iter(data.loader("train", 5)))
+    for x, row in zip(batch.x, batch.row.tolist(), strict=True):
+        np.testing.assert_allclose(x.numpy(), scaled[row - 7 : row + 1], rtol=1e-4, atol=1e-4)
+
+
+# The model.
+
+
+def test_a_model_spec_says_what_the_data_and_the_config_give(tmp_path: Path) -> None:
+    frame = own_frame().with_columns(mood=pl.col("open").log(), tone=pl.col("close").log())
+    overrides = ["data.targets.own.kind=regression", "data.context=[mood,tone]", "model.lstm_layers=2"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    spec = build.model_spec(config, data)
+    assert spec.name == "hybrid"
+    assert (spec.dims.features, spec.dims.context, spec.dims.time_window) == (2, 2, 8)
+    assert spec.dims.vocabularies == {"instrument": 3}
+    assert spec.dims.heads == {"own": 1}
+    assert spec.parameters["lstm_layers"] == 2
+    assert not {"name", "heads", "time_window"} & set(spec.parameters)
+    model = make_trainer(tmp_path, config, data).model
+    assert isinstance(model, EnhancedHybridModel)
+    assert model.context is not None and len(model.recurrent.layers) == 2
+
+
+def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> None:
+    overrides = [
+        "training.optimizer=sgd",
+        "training.learning_rate=0.25",
+        "training.weight_decay=0.125",
+        "training.momentum=0.5",
+        "training.clip_norm=3",
+        "training.epochs=7",
+        "training.loss_weights.volatility=0.5",
+        "training.losses.volatility=mse",
+    ]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    trainer = make_trainer(tmp_path, config, data)
+    group = trainer.stepper.optimizer.param_groups[0]
+    assert isinstance(trainer.stepper.optimizer, torch.optim.SGD)
+    assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.25, 0.125, 0.5)
+    assert (trainer.stepper.clip_norm, trainer.epochs) == (3.0, 7)
+    batch = next(iter(data.loader("train", 20)))
+    parts, outputs = trainer.stepper.forward(batch)
+    signal = F.cross_entropy(outputs["signal"], batch.targets["signal"])
+    volatility = F.mse_loss(outputs["volatility"], batch.targets["volatility"])
+    torch.testing.assert_close(parts.total, signal + 0.5 * volatility)
+
+
+@pytest.mark.parametrize("heads", [["signal"], ["volatility", "signal"], ["sl_tp", "signal", "volatility"]])
+def test_the_heads_are_those_of_the_config_in_their_order(tmp_path: Path, heads: list[str]) -> None:
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, f"model.heads={heads}".replace("'", ""))
+    trainer = make_trainer(tmp_path, config, data)
+    batch = next(iter(data.loader("train", 20)))
+    assert list(trainer.stepper.forward(batch)[1]) == heads == trainer.stepper.criterion.tasks
+    assert list(batch.targets) == list(batch.mask) == heads
+
+
+def test_every_monitor_that_config_accepts_is_in_the_epoch_row_and_no_other(tmp_path: Path) -> None:
+    overrides = ["model.heads=[signal,volatility,sl_tp]", "training.epochs=1", "callbacks.tensorboard.enabled=false"]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    trainer = make_trainer(tmp_path, config, data)
+    row = trainer.fit(data.loader("train", 64), data.loader("valid", 64))[0]
+    assert set(row) == {"epoch", "lr", *known_monitors(config)}
+
+
+# Schedule and callbacks.
+
+
+def test_the_schedule_is_plateau_or_none(tmp_path: Path) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    overrides = ["factor=0.1", "patience=4", "min_learning_rate=0.01", "monitor=valid/signal/mcc"]
+    config = make_config(*(f"training.schedule.{override}" for override in overrides))
+    schedule = build.schedule(config, optimizer)
+    assert isinstance(schedule, Plateau)
+    assert (schedule.factor, schedule.patience, schedule.min_learning_rate) == (0.1, 4, 0.01)
+    assert schedule.optimizer is optimizer
+    assert (schedule.monitor.metric, schedule.monitor.lower_is_better) == ("valid/signal/mcc", False)
+    assert isinstance(build.schedule(make_config("training.schedule.kind=none"), optimizer), Constant)
+
+
+def test_callbacks_are_those_of_the_config_and_the_checkpoint_sees_the_state_of_stopping(tmp_path: Path) -> None:
+    overrides = [
+        "early_stopping.monitor=valid/signal/accuracy",
+        "early_stopping.mode=max",
+        "early_stopping.patience=3",
+        "early_stopping.min_delta=0.25",
+        "checkpoint.monitor=valid/signal/macro_f1",
+        "checkpoint.mode=max",
+    ]
+    config = make_config(*(f"callbacks.{override}" for override in overrides))
+    made = build.callbacks(config, tmp_path, tmp_path / "logs")
+    assert [type(one) for one in made] == [HistoryFile, TensorBoard, EarlyStopping, Checkpoint, ProgressReport]
+    history, tensorboard, stopping, checkpoint, _ = made
+    assert isinstance(history, HistoryFile) and history.path == tmp_path / "history.jsonl"
+    assert isinstance(tensorboard, TensorBoard) and tensorboard.folder == tmp_path / "logs"
+    assert isinstance(stopping, EarlyStopping) and stopping.patience == 3
+    assert (stopping.monitor.metric, stopping.monitor.min_delta) == ("valid/signal/accuracy", 0.25)
+    assert isinstance(checkpoint, Checkpoint) and checkpoint.folder == tmp_path / "checkpoints"
+    assert checkpoint.monitor.metric == "valid/signal/macro_f1"
+    assert not stopping.monitor.lower_is_better and not checkpoint.monitor.lower_is_better
+
+
+def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
+    off = [f"callbacks.{name}.enabled=false" for name in ("tensorboard", "early_stopping", "progress")]
+    made = build.callbacks(make_config(*off), tmp_path, tmp_path)
+    assert [type(one) for one in made] == [HistoryFile, Checkpoint]
+
+
+def test_the_best_epochs_weights_are_loaded_and_its_number_told(tmp_path: Path) -> None:
+    overrides = ["training.epochs=3", "callbacks.tensorboard.enabled=false"]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    trainer = make_trainer(tmp_path, config, data)
+    trainer.callbacks.insert(0, Scripted("valid/loss", [3.0, 1.0, 2.0]))
+    kept = []
+    trainer.callbacks.append(Scripted("", []))
+    trainer.callbacks[-1].epoch_end = lambda trainer: kept.append(weights(trainer.model))  # type: ignore[method-assign]
+    trainer.fit(data.loader("train", 64), data.loader("valid", 64))
+    assert build.load_best(trainer, tmp_path / "checkpoints") == 2
+    assert same(weights(trainer.model), kept[1])
+    assert not same(kept[1], kept[2])
+
+
+def test_without_a_best_epoch_the_monitor_is_named(tmp_path: Path) -> None:
+    overrides = ["training.epochs=1", "callbacks.tensorboard.enabled=false"]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    trainer = make_trainer(tmp_path, config, data)
+    trainer.callbacks.insert(0, Scripted("valid/loss", [math.nan]))
+    trainer.fit(data.loader("train", 64), data.loader("valid", 64))
+    with pytest.raises(TrainingError, match=r"callbacks\.checkpoint\.monitor was never a number"):
+        build.load_best(trainer, tmp_path / "checkpoints")
+
+
+# The device, and what is saved.
+
+
+def test_a_machine_is_device_and_precision() -> None:
+    on = build.machine(make_config("training.device=cpu", "training.precision=bf16"))
+    assert (on.device, on.precision.dtype) == (CPU, torch.bfloat16)
+
+
+def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"training\.device"):
+        build.machine(make_config("training.device=cuda"))
+
+
+def test_the_golden_windows_are_the_first_of_the_test_split_in_units(tmp_path: Path) -> None:
+    frame = own_frame().with_columns(mood=pl.col("open").log())
+    overrides = ["data.targets.own.kind=regression", "data.context=[mood]"]
+    _, data = make_data(tmp_path, frame, *OWN, *overrides)
+    golden = build.golden_windows(data, count=3)
+    table = frame.sort("instrument", "timestamp")
+    rows = data.split.rows["test"][:3].tolist()
+    for index, row in enumerate(rows):
+        window = table[row - 7 : row + 1].select("open", "close").to_numpy().astype(np.float32)
+        assert np.array_equal(golden["x"][index].numpy(), window)
+        assert golden["context"][index].tolist() == [np.float32(table["mood"][row])]
+        assert golden["ids"][index].tolist() == [1 if table["instrument"][row] == "A" else 2]
+
+
+def test_a_file_to_predict_on_needs_the_inputs_but_no_labels(tmp_path: Path) -> None:
+    frame = own_frame().with_columns(mood=pl.col("open").log())
+    overrides = ["data.targets.own.kind=regression", "data.context=[mood]"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    layout = build.inference_layout(config, data.table)
+    assert set(layout.all_columns) == {"timestamp", "instrument", "open", "close", "mood"}
+    assert (layout.labels, layout.optional) == ((), ())
+
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN)
+    layout = build.inference_layout(config, data.table)
+    assert set(layout.all_columns) == {"timestamp", "instrument", "open", "high", "low", "close", "volume"}
+
+
+def test_a_predictor_predicts_from_units_what_the_model_predicts_from_scaled_windows(tmp_path: Path) -> None:
+    frame = own_frame().with_columns(mood=pl.col("open").log())
+    overrides = ["data.targets.own.kind=regression", "data.context=[mood]"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    trainer = make_trainer(tmp_path, config, data)
+    origin = {"hybrid_trainer": "0", "python": "3", "packages": {"torch": "2"}}
+    predictor = build.predictor(config, build.model_spec(config, data), data, trainer, origin)
+    golden = build.golden_windows(data)
+    said = predictor.predict_windows(golden["x"], golden["context"], golden["ids"])
+    loader = replace(data).loader("test", 8)
+    batch = loader.gather(loader.rows[:8])
+    with torch.no_grad():
+        raw = trainer.model.eval()(batch.x, batch.context, batch.ids)["own"]
+    torch.testing.assert_close(said, {"own_pred": to_prediction(raw, data.specs[0])})
+    assert predictor.schema.origin["data_sha256"] == data.table.sha256

@@ -1,0 +1,123 @@
+"""'Has it improved?'"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_trainer.monitor import Monitor
+
+NAN = math.nan
+
+
+def look(monitor: Monitor, values: list[float], first_epoch: int = 1) -> list[bool]:
+    """Show the monitor one value per epoch."""
+    return [monitor.update({"epoch": first_epoch + i, monitor.metric: value}) for i, value in enumerate(values)]
+
+
+def test_a_minimum_improves_downwards() -> None:
+    monitor = Monitor("valid/loss", "min")
+    assert look(monitor, [3.0, 2.0, 2.5, 2.0, 1.0]) == [True, True, False, False, True]
+    assert (monitor.best, monitor.best_epoch, monitor.stalled) == (1.0, 5, 0)
+
+
+def test_a_maximum_improves_upwards() -> None:
+    monitor = Monitor("valid/signal/accuracy", "max")
+    assert look(monitor, [0.5, 0.4, 0.6, 0.6]) == [True, False, True, False]
+    assert (monitor.best, monitor.best_epoch, monitor.stalled) == (0.6, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "down_is_better"),
+    [
+        ("valid/loss", True),
+        ("valid/signal/loss", True),
+        ("valid/signal/log_loss", True),
+        ("valid/range/mae", True),
+        ("train/range/rmse", True),
+        ("valid/range/r2", False),
+        ("valid/signal/macro_f1", False),
+        ("valid/signal/accuracy", False),
+        ("valid/signal/balanced_accuracy", False),
+        ("valid/signal/mcc", False),
+    ],
+)
+def test_auto_knows_what_each_metric_means(metric: str, down_is_better: bool) -> None:
+    assert look(Monitor(metric), [1.0, 0.5]) == [True, down_is_better]
+    assert look(Monitor(metric), [1.0, 1.5]) == [True, not down_is_better]
+
+
+def test_a_given_mode_outweighs_the_meaning() -> None:
+    assert look(Monitor("valid/loss", "max"), [1.0, 2.0]) == [True, True]
+    assert look(Monitor("valid/signal/mcc", "min"), [1.0, 2.0]) == [True, False]
+
+
+def test_a_task_named_like_a_metric_does_not_decide_the_mode() -> None:
+    assert look(Monitor("valid/loss/accuracy"), [0.5, 0.6]) == [True, True]
+
+
+def test_a_change_by_no_more_than_min_delta_is_no_improvement() -> None:
+    monitor = Monitor("valid/loss", "min", min_delta=0.5)
+    # 2.0 -> 1.5 is a change by exactly min_delta; slow progress counts from the best, not from the last value.
+    assert look(monitor, [2.0, 1.5, 1.25, 1.2]) == [True, False, True, False]
+    assert monitor.best == 1.25
+    assert look(Monitor("valid/signal/mcc", "max", min_delta=0.25), [0.5, 0.75, 1.0]) == [True, False, True]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_nan_is_never_the_best(mode: str) -> None:
+    monitor = Monitor("valid/loss", mode)
+    assert look(monitor, [NAN, NAN]) == [False, False]
+    assert (monitor.best, monitor.best_epoch, monitor.stalled) == (None, None, 2)
+    assert look(monitor, [5.0, NAN], first_epoch=3) == [True, False]
+    assert (monitor.best, monitor.best_epoch, monitor.stalled) == (5.0, 3, 1)
+
+
+def test_an_infinite_first_value_is_beaten_by_a_finite_one() -> None:
+    assert look(Monitor("valid/loss", "min"), [math.inf, 1e30]) == [True, True]
+    assert look(Monitor("valid/range/r2", "max"), [-math.inf, -1e30]) == [True, True]
+
+
+def test_stalled_counts_the_epochs_since_the_best() -> None:
+    monitor = Monitor("valid/loss")
+    counts = []
+    for epoch, value in enumerate([1.0, 2.0, 2.0, 0.5, 0.6, NAN, 0.7], start=1):
+        monitor.update({"epoch": epoch, "valid/loss": value})
+        counts.append(monitor.stalled)
+    assert counts == [0, 1, 2, 0, 1, 2, 3]
+
+
+def test_a_metric_that_the_row_lacks_is_an_error() -> None:
+    with pytest.raises(KeyError, match="valid/nothing"):
+        Monitor("valid/nothing").update({"epoch": 1, "valid/loss": 1.0})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-100, 100) | st.just(NAN), min_size=1, max_size=12), st.sampled_from(["min", "max"]))
+def test_the_best_is_the_first_extreme_of_the_numbers(values: list[float], mode: str) -> None:
+    monitor = Monitor("valid/loss", mode)
+    improved = look(monitor, values)
+    numbers = [value for value in values if not math.isnan(value)]
+    if not numbers:
+        assert monitor.best is None and not any(improved)
+        return
+    best = min(numbers) if mode == "min" else max(numbers)
+    epoch = values.index(best) + 1
+    assert (monitor.best, monitor.best_epoch, monitor.stalled) == (best, epoch, len(values) - epoch)
+    assert improved[epoch - 1] and not any(improved[epoch:])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-100, 100) | st.just(NAN), min_size=1, max_size=10), st.integers(0, 10))
+def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(values: list[float], cut: int) -> None:
+    straight, first, second = (Monitor("valid/loss", min_delta=0.5) for _ in range(3))
+    expected = look(straight, values)
+    seen = look(first, values[:cut])
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))  # plain types: they survive JSON
+    seen += look(second, values[cut:], first_epoch=len(seen) + 1)
+    assert seen == expected
+    assert second.state_dict() == straight.state_dict()
