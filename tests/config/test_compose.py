@@ -209,6 +209,11 @@ def test_classes_of_hydra_cannot_be_replaced(key: str) -> None:
         compose_config(prepare([f"{key}=os.system"]))
 
 
+def test_a_plugin_of_hydra_is_chosen_by_its_name() -> None:
+    tree = compose_config(prepare(["hydra/launcher=basic", "hydra/sweeper=basic"]))
+    assert str(tree.hydra.launcher._target_).endswith(".BasicLauncher")
+
+
 def test_composing_and_checking_a_table_import_no_torch() -> None:
     program = (
         "import sys\n"

@@ -76,11 +76,27 @@ def test_code_and_logging_cannot_be_set_through_hydra(sign: str, key: str) -> No
 
 
 @pytest.mark.parametrize(
+    "override",
+    ["hydra.launcher._target_=os.system", "++hydra={launcher: {_target_: os.system}}", "hydra.sweeper.x._target_=y"],
+)
+def test_a_class_of_hydra_cannot_be_picked(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"^hydra\S*: a config may not name code to run \(_target_\)"):
+        prepare([override])
+
+
+@pytest.mark.parametrize("override", ["=3", "", "+=3", "~"])
+def test_an_override_without_a_key_is_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=r": not an override; write key=value$"):
+        prepare([override])
+
+
+@pytest.mark.parametrize(
     ("override", "text"),
     [
         ("data=null", "data: 'null' is not an option; write data=us_stocks or csv or parquet"),
         ("~data", "data: '~data' is not an option; write data=us_stocks or csv or parquet"),
         ("data=", "data: 'data=' is not an option; write data=us_stocks or csv or parquet"),
+        ("data=[csv,parquet]", "data: '[csv,parquet]' is not an option; write data=us_stocks or csv or parquet"),
         ("model=5", "model: '5' is not an option; write model=hybrid"),
         ("training={epochs: 3}", "training: '{epochs: 3}' is not an option; write training=default"),
     ],
