@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import fields
 
@@ -24,18 +25,20 @@ def unknown_key(path: str) -> ConfigError:
     leaf = next((key for key in known if path.startswith(f"{key}.")), None)
     if leaf:
         return ConfigError(f"{path}: no such key: '{leaf}' is a single value, it has no keys below it")
-    sections = sorted({".".join(key.split(".")[:depth]) for key in known for depth in range(1, key.count(".") + 1)})
-    same_depth = [section for section in sections if section.count(".") == path.count(".")]
-    last = path.rpartition(".")[2]
+    section, _, last = path.replace("/", ".").rpartition(".")
+    sections = {".".join(key.split(".")[:depth]) for key in known for depth in range(1, key.count(".") + 1)}
+    siblings = {key.rpartition(".")[2]: key for key in [*known, *sorted(sections)] if key.rpartition(".")[0] == section}
+    close = difflib.get_close_matches(last, siblings, n=1)
+    if close:
+        return ConfigError(f"{path}: no such key; did you mean '{siblings[close[0]]}'?")
     same_word = [key for key in known if key.rpartition(".")[2] == last]
     if same_word:
         return ConfigError(f"{path}: no such key; did you mean '{same_word[0]}'?")
-    hint = did_you_mean(path, [*known, *same_depth, *(OPTIONS if "." not in path else ())])
-    if "did you mean" not in hint:
-        section = path.rpartition(".")[0]
-        siblings = [key for key in known if section and key.startswith(f"{section}.")]
-        hint = did_you_mean(path, siblings or [*OPTIONS, "paths", "seed"])
-    return ConfigError(f"{path}: no such key{hint}")
+    hint = did_you_mean(path, known)
+    if "did you mean" in hint and section not in sections:
+        return ConfigError(f"{path}: no such key{hint}")
+    names = siblings if section in sections else [*OPTIONS, "paths", "seed"]
+    return ConfigError(f"{path}: no such key; known: {', '.join(names)}")
 
 
 def unknown_target_key(path: str, name: str, builder: str | None = None) -> ConfigError:
@@ -104,10 +107,11 @@ def _composition(cause: BaseException) -> str | None:
     if sweep:
         given = (sweep[1] or sweep[2]).lstrip("+")  # the command line has put ++ before entries of open mappings
         key, _, value = given.partition("=")
-        return (
-            f"{key.strip()}: '{value}' is several values; add --multirun to run each, "
-            f"or write a list as '{key.strip()}=[{value}]'"
-        )
+        key = key.strip()
+        known = known_keys().get(key)
+        is_list = known is not None and known.type.startswith("list")
+        as_list = f", or write a list as '{key}=[{value}]'" if is_list else ""
+        return f"{key}: '{value}' is several values; add --multirun to run each{as_list}"
     unknown = re.search(r"Could not (?:override|append to config\. An item is already at) '(.+?)'", text)
     if unknown and "already at" in text:
         return f"{unknown[1]}: is there already; write it without '+'"

@@ -35,7 +35,8 @@ def _prepare(override: str) -> str:
             f"{name}: a config may not name code to run (_target_); choose an option or a plugin by its name"
         )
     if name in OPTIONS and (key.startswith("~") or not _OPTION.match(value)):
-        raise ConfigError(f"{name}: '{value or override}' is not an option; write {name}={' or '.join(OPTIONS[name])}")
+        what = "a group cannot be removed" if key.startswith("~") else f"'{value}' is not an option"
+        raise ConfigError(f"{name}: {what}; write {name}={' or '.join(OPTIONS[name])}")
     if equals and not key.startswith(("+", "~")) and _is_open(name):
         return f"++{override}"
     return override

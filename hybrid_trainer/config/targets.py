@@ -91,6 +91,8 @@ class ColumnTarget(TargetConfig):
         super().__post_init__()
         if not self.column:
             raise ConfigError("column: name the column that holds the labels")
+        if not self.kind:
+            raise ConfigError("kind: say classification or regression")
         check_choice("kind", self.kind, ["classification", "regression"])
 
 

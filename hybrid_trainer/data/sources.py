@@ -268,8 +268,8 @@ def _read_csv(path: Path, layout: Layout) -> tuple[pl.DataFrame, NDArray[np.int6
     if not any(frame[name].null_count() for name in layout.all_columns):
         return frame, np.arange(2, len(frame) + 2, dtype=np.int64)
     line = csv_diagnosis.row_lines(path)  # polars fills short rows up with nulls: they are refused here
-    if len(frame) != len(line):
-        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # polars reads a blank line as an empty row
+    if len(frame) != len(line):  # polars reads a blank line as an empty row
+        frame = frame.filter(~pl.Series(csv_diagnosis.blank_rows(path)[: len(frame)]))
     return frame, line
 
 
@@ -302,12 +302,13 @@ def _instruments(
 
 
 def _label_texts(column: pl.Series) -> NDArray[np.object_]:
-    """Class labels as text: 1 and 1.0 are both '1', a missing one is None."""
-    numbers = column.cast(pl.Float64, strict=False) if column.dtype == pl.String else column
-    if numbers.dtype.is_float() and numbers.null_count() == column.null_count():
-        whole = numbers.drop_nans().drop_nulls()
-        if (whole == whole.round()).all():
-            column = numbers.fill_nan(None).cast(pl.Int64)
+    """Class labels as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None."""
+    if column.dtype.is_float():
+        whole = column.fill_nan(None).drop_nulls()
+        if ((whole == whole.round()) & (whole.abs() < 2**53)).all():  # beyond, neighbours would become one class
+            column = column.fill_nan(None).cast(pl.Int64)
+    elif column.dtype == pl.String and column.drop_nulls().str.contains(r"^-?(0|[1-9]\d*)(\.0+)?$").all():
+        column = column.str.replace(r"\.0+$", "")
     return np.array(column.cast(pl.String).to_list(), dtype=object)
 
 

@@ -221,7 +221,7 @@ def scale_target(target: Target, train_rows: NDArray[np.int64]) -> Target:
 
 
 def _classes(score: Values, borders: Values) -> NDArray[np.int64]:
-    """0 up to and including the first border, len(borders) above the last; -1 where the score is NaN."""
+    """0 below the first border, len(borders) above the last, a border belongs inwards; -1 where the score is NaN."""
     codes = np.searchsorted(borders, score, side="left").astype(np.int64)
     # A score on the upper border is not beyond it, one on the lower border isn't either.
     codes += (score[:, None] == borders[borders < 0]).any(axis=1)

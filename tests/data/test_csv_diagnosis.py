@@ -69,8 +69,8 @@ def test_every_ragged_row_and_every_text_in_a_number_column_is_told(tmp_path: Pa
     text = "a,b,c\n1,2,3\nx,2,3\n1,2\n1,2,3,4\n,y,z\n"
     assert faults(write(tmp_path, text, name), ["b", "a"]) == [
         f"{name}:3: column 'a': 'x' is not a number",
-        f"{name}:4: 2 fields where the header has 3",
-        f"{name}:5: 4 fields where the header has 3",
+        f"{name}:4: 2 field(s) where the header has 3",
+        f"{name}:5: 4 field(s) where the header has 3",
         f"{name}:6: column 'b': 'y' is not a number",
     ]
 
@@ -102,8 +102,8 @@ def test_the_line_of_each_row_is_known_unless_a_row_is_ragged(tmp_path: Path) ->
     with pytest.raises(TableError) as caught:
         csv_diagnosis.row_lines(write(tmp_path, "a,b\n1\n1,2\n1,2,3\n"))
     assert [line.partition("t.csv:")[2] for line in str(caught.value).splitlines()] == [
-        "2: 1 fields where the header has 2",
-        "4: 3 fields where the header has 2",
+        "2: 1 field(s) where the header has 2",
+        "4: 3 field(s) where the header has 2",
     ]
 
 
