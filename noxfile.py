@@ -36,7 +36,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Seconds per epoch beside the floor, in one run; prints ratios."""
-    install(session)
+    install(session, "dev,bench")
     session.run("python", "benchmarks/epoch.py", *session.posargs)
 
 
