@@ -191,7 +191,7 @@ def test_a_model_spec_says_what_the_data_and_the_config_give(tmp_path: Path) -> 
     assert not {"name", "heads", "time_window"} & set(spec.parameters)
     model = make_trainer(tmp_path, config, data).model
     assert isinstance(model, EnhancedHybridModel)
-    assert model.context is not None and len(model.recurrent.layers) == 2
+    assert model.side.context is not None and len(model.recurrent.layers) == 2
 
 
 def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 from hybrid_trainer.config.callbacks import CallbacksConfig
 from hybrid_trainer.config.data import DataConfig, ParquetData, TableData, UsStocksData
 from hybrid_trainer.config.keys import check_range, key
-from hybrid_trainer.config.model import HybridModelConfig, ModelConfig
+from hybrid_trainer.config.model import (
+    CnnModelConfig,
+    HybridModelConfig,
+    LinearModelConfig,
+    LstmModelConfig,
+    ModelConfig,
+)
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.config.training import TrainingConfig
 
@@ -57,7 +63,12 @@ class Config(TopLevelConfig):
 # group -> value of its `name` key -> dataclass; conf/<group>/<option>.yaml extends one of these.
 OPTIONS: dict[str, dict[str, type[Any]]] = {
     "data": {"us_stocks": UsStocksData, "csv": TableData, "parquet": ParquetData},
-    "model": {"hybrid": HybridModelConfig},
+    "model": {
+        "hybrid": HybridModelConfig,
+        "cnn": CnnModelConfig,
+        "lstm": LstmModelConfig,
+        "linear": LinearModelConfig,
+    },
     "training": {"default": TrainingConfig},
     "callbacks": {"default": CallbacksConfig},
 }

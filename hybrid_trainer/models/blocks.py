@@ -45,13 +45,20 @@ class RecurrentEncoder(nn.Module):
     (Saxe et al., 2014) and the forget gate's bias at 1 (Jozefowicz et al., 2015).
 
     Args:
-        in_size: C. units: H. layers: how many. dropout: share of units dropped between layers.
+        in_size: C. units: of each layer and direction. layers: how many.
+        dropout: share of units dropped between layers.
+        bidirectional: also read the window backwards; inside a window that leaks nothing.
+
+    Attributes:
+        out_size: H, `units` per direction.
     """
 
-    def __init__(self, in_size: int, units: int, layers: int, dropout: float) -> None:
+    def __init__(self, in_size: int, units: int, layers: int, dropout: float, bidirectional: bool = False) -> None:
         super().__init__()
+        self.out_size = units * (2 if bidirectional else 1)
         self.layers = nn.ModuleList(
-            nn.LSTM(in_size if layer == 0 else units, units, batch_first=True) for layer in range(layers)
+            nn.LSTM(self.out_size if layer else in_size, units, batch_first=True, bidirectional=bidirectional)
+            for layer in range(layers)
         )
         self.dropout = nn.Dropout(dropout)
         for lstm in self.layers:
@@ -59,11 +66,40 @@ class RecurrentEncoder(nn.Module):
             _initialise(lstm)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, H), the last step's hidden state."""
+        """(B, T, C) -> (B, T, H), every step's hidden state."""
         for number, lstm in enumerate(self.layers):
             x = self.dropout(x) if number else x
             x, _ = lstm(x)
-        return x[:, -1]
+        return x
+
+
+class Pooling(nn.Module):
+    """Every step's vector becomes one: the last step's, their mean, or their mean weighted by learned attention.
+
+    Args:
+        kind: last, mean or attention (Raffel and Ellis, 2016). size: H.
+        backward: how many of the H come from reading backwards; their last step is the window's first.
+    """
+
+    def __init__(self, kind: str, size: int, backward: int = 0) -> None:
+        super().__init__()
+        self.kind = kind
+        self.backward = backward
+        self.score = (
+            nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1)) if kind == "attention" else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, H) -> (B, H)."""
+        if self.score is not None:
+            weights: Tensor = self.score(x).softmax(dim=1)  # (B, T, 1)
+            return (weights * x).sum(dim=1)
+        if self.kind == "mean":
+            return x.mean(dim=1)
+        if not self.backward:
+            return x[:, -1]
+        forward = x.shape[2] - self.backward
+        return torch.cat([x[:, -1, :forward], x[:, 0, forward:]], dim=1)
 
 
 class CategoryEmbedding(nn.Module):
@@ -105,11 +141,13 @@ class DenseBlock(nn.Module):
 
 def _initialise(lstm: nn.LSTM) -> None:
     units = lstm.hidden_size
-    weight, bias_in, bias_hidden = lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
-    assert isinstance(weight, Tensor) and isinstance(bias_in, Tensor) and isinstance(bias_hidden, Tensor)
     with torch.no_grad():
-        for gate in range(4):
-            nn.init.orthogonal_(weight[gate * units : (gate + 1) * units])
-        # Gates are stacked as input, forget, cell, output; there are two biases, which are added.
-        bias_in[units : 2 * units].fill_(1.0)
-        bias_hidden[units : 2 * units].zero_()
+        for name, values in lstm.named_parameters():
+            # Gates are stacked as input, forget, cell, output; there are two biases, which are added.
+            if name.startswith("weight_hh"):
+                for gate in range(4):
+                    nn.init.orthogonal_(values[gate * units : (gate + 1) * units])
+            elif name.startswith("bias_ih"):
+                values[units : 2 * units].fill_(1.0)
+            elif name.startswith("bias_hh"):
+                values[units : 2 * units].zero_()

@@ -1,4 +1,4 @@
-"""EnhancedHybridModel: convolutions read the window's shapes, an LSTM their order, one head per task the rest.
+"""EnhancedHybridModel and its own parts, so that the whole can be judged against them.
 
 Shape legend: B batch, T time, F feature, C channel, H hidden, K categorical input, D output of a head.
 """
@@ -8,17 +8,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hybrid_trainer.models.blocks import CategoryEmbedding, ConvEncoder, DenseBlock, RecurrentEncoder
+from hybrid_trainer.models.blocks import ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
+from hybrid_trainer.models.fusion import Heads, SideInputs
 from hybrid_trainer.models.registry import MODELS, InputDims
 
 
 @MODELS.register("hybrid")
 class EnhancedHybridModel(nn.Module):
-    """Conv1d blocks -> LSTM; instrument embedding; optional context branch; fusion; shared trunk; a head per task.
+    """Conv1d blocks -> LSTM -> pooling; instrument embedding; context branch; fusion; shared trunk; a head per task.
 
     Args:
         dims: what the data says of inputs and heads.
-        cnn_filters, kernel_size: the convolution blocks. lstm_units, lstm_layers: the recurrent part.
+        cnn_filters, kernel_size: the convolution blocks; no filters leave them out.
+        lstm_units, lstm_layers, bidirectional: the recurrent part; no layers leave it out.
+        pooling: how the steps become one vector: last, mean or attention.
         embeddings: vector length of each categorical input that is used, by name.
         use_context, context_units: the context branch, and the size to which it brings the context columns.
         trunk_units: size of the shared layer. dropout: share of units dropped.
@@ -37,36 +40,120 @@ class EnhancedHybridModel(nn.Module):
         context_units: int,
         trunk_units: int,
         dropout: float,
+        pooling: str = "last",
+        bidirectional: bool = False,
     ) -> None:
         super().__init__()
-        self.convolution = ConvEncoder(dims.features, cnn_filters, kernel_size, dropout)
-        self.recurrent = RecurrentEncoder(cnn_filters[-1], lstm_units, lstm_layers, dropout)
-        fused = lstm_units
-        self.embedding: CategoryEmbedding | None = None
-        inputs = list(dims.vocabularies)
-        used = [name for name in inputs if name in embeddings]
-        if used:
-            self.embedding = CategoryEmbedding(
-                [inputs.index(name) for name in used],
-                [dims.vocabularies[name] for name in used],
-                [embeddings[name] for name in used],
-            )
-            fused += self.embedding.out_size
-        self.context: DenseBlock | None = None
-        if dims.context and use_context:
-            self.context = DenseBlock(dims.context, context_units, dropout)
-            fused += context_units
-        self.trunk = DenseBlock(fused, trunk_units, dropout)
-        # The prefix keeps a task's name apart from ModuleDict's own attributes (values, type, train, ...).
-        self.heads = nn.ModuleDict({f"head_{task}": nn.Linear(trunk_units, size) for task, size in dims.heads.items()})
-        self.tasks = list(dims.heads)
+        self.convolution: ConvEncoder | None = None
+        size = dims.features
+        if cnn_filters:
+            self.convolution = ConvEncoder(size, cnn_filters, kernel_size, dropout)
+            size = cnn_filters[-1]
+        self.recurrent: RecurrentEncoder | None = None
+        if lstm_layers:
+            self.recurrent = RecurrentEncoder(size, lstm_units, lstm_layers, dropout, bidirectional)
+            size = self.recurrent.out_size
+        self.pooling = Pooling(pooling, size, backward=lstm_units if lstm_layers and bidirectional else 0)
+        self.side = SideInputs(
+            dims, size, embeddings=embeddings, context_units=context_units if use_context else 0, dropout=dropout
+        )
+        self.trunk = DenseBlock(self.side.out_size, trunk_units, dropout)
+        self.heads = Heads(trunk_units, dims.heads)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
-        parts = [self.recurrent(self.convolution(x))]  # (B, T, F) -> (B, T, C) -> (B, H)
-        if self.embedding is not None:
-            parts.append(self.embedding(ids))
-        if self.context is not None:
-            parts.append(self.context(context))
-        shared = self.trunk(torch.cat(parts, dim=1))  # (B, trunk_units)
-        return {task: self.heads[f"head_{task}"](shared) for task in self.tasks}
+        if self.convolution is not None:
+            x = self.convolution(x)  # (B, T, F) -> (B, T, C)
+        if self.recurrent is not None:
+            x = self.recurrent(x)  # (B, T, C) -> (B, T, H)
+        joined = self.side(self.pooling(x), context, ids)  # (B, T, H) -> (B, H) -> (B, fused)
+        outputs: dict[str, Tensor] = self.heads(self.trunk(joined))
+        return outputs
+
+
+@MODELS.register("cnn")
+def convolutions_alone(
+    dims: InputDims,
+    *,
+    cnn_filters: list[int],
+    kernel_size: int,
+    pooling: str,
+    embeddings: dict[str, int],
+    use_context: bool,
+    context_units: int,
+    trunk_units: int,
+    dropout: float,
+) -> EnhancedHybridModel:
+    """The hybrid without its LSTM."""
+    return EnhancedHybridModel(
+        dims,
+        cnn_filters=cnn_filters,
+        kernel_size=kernel_size,
+        lstm_units=0,
+        lstm_layers=0,
+        pooling=pooling,
+        embeddings=embeddings,
+        use_context=use_context,
+        context_units=context_units,
+        trunk_units=trunk_units,
+        dropout=dropout,
+    )
+
+
+@MODELS.register("lstm")
+def lstm_alone(
+    dims: InputDims,
+    *,
+    lstm_units: int,
+    lstm_layers: int,
+    bidirectional: bool,
+    pooling: str,
+    embeddings: dict[str, int],
+    use_context: bool,
+    context_units: int,
+    trunk_units: int,
+    dropout: float,
+) -> EnhancedHybridModel:
+    """The hybrid without its convolutions."""
+    return EnhancedHybridModel(
+        dims,
+        cnn_filters=[],
+        kernel_size=1,
+        lstm_units=lstm_units,
+        lstm_layers=lstm_layers,
+        bidirectional=bidirectional,
+        pooling=pooling,
+        embeddings=embeddings,
+        use_context=use_context,
+        context_units=context_units,
+        trunk_units=trunk_units,
+        dropout=dropout,
+    )
+
+
+@MODELS.register("linear")
+class LinearModel(nn.Module):
+    """One linear layer per task over the flattened window, category vectors and context columns.
+
+    Args:
+        dims: what the data says of inputs and heads.
+        embeddings: vector length of each categorical input that is used, by name.
+        use_context: whether the context columns are used, as they are.
+    """
+
+    def __init__(self, dims: InputDims, *, embeddings: dict[str, int], use_context: bool) -> None:
+        super().__init__()
+        flat = dims.time_window * dims.features
+        self.side = SideInputs(dims, flat, embeddings=embeddings, context_units=0, dropout=0.0)
+        self.use_context = bool(dims.context and use_context)
+        size = self.side.out_size + (dims.context if self.use_context else 0)
+        self.heads = Heads(size, dims.heads)
+
+    def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
+        """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
+        joined = self.side(x.flatten(1), context, ids)  # (B, T * F) -> (B, T * F + embeddings)
+        if self.use_context:
+            assert context is not None
+            joined = torch.cat([joined, context], dim=1)
+        outputs: dict[str, Tensor] = self.heads(joined)
+        return outputs

@@ -97,7 +97,7 @@ def test_an_override_without_a_key_is_refused(override: str) -> None:
         ("~data", "data: a group cannot be removed; write data=us_stocks or csv or parquet"),
         ("data=", "data: '' is not an option; write data=us_stocks or csv or parquet"),
         ("data=[csv,parquet]", "data: '[csv,parquet]' is not an option; write data=us_stocks or csv or parquet"),
-        ("model=5", "model: '5' is not an option; write model=hybrid"),
+        ("model=5", "model: '5' is not an option; write model=hybrid or cnn or lstm or linear"),
         ("training={epochs: 3}", "training: '{epochs: 3}' is not an option; write training=default"),
     ],
 )

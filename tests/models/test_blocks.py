@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hybrid_trainer.models.blocks import CategoryEmbedding, ConvEncoder, DenseBlock, RecurrentEncoder
+from hybrid_trainer.models.blocks import CategoryEmbedding, ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
 
 B, T, F = 4, 8, 3
 
@@ -39,10 +39,10 @@ def test_a_convolution_block_is_convolution_layer_norm_gelu() -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_the_recurrent_encoder_gives_the_last_steps_state(layers: int) -> None:
+def test_the_recurrent_encoder_gives_every_steps_state(layers: int) -> None:
     encoder = RecurrentEncoder(F, 8, layers, 0.0)
     assert len(encoder.layers) == layers
-    assert encoder(windows()).shape == (B, 8)
+    assert encoder(windows()).shape == (*windows().shape[:2], 8)
 
 
 def test_stacked_layers_equal_torchs_stacked_lstm() -> None:
@@ -54,7 +54,7 @@ def test_stacked_layers_equal_torchs_stacked_lstm() -> None:
         for name, value in lstm.state_dict().items()
     }
     reference.load_state_dict(state)
-    torch.testing.assert_close(encoder(windows()), reference(windows())[0][:, -1])
+    torch.testing.assert_close(encoder(windows()), reference(windows())[0])
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -109,3 +109,36 @@ def test_a_dense_block_drops_its_share_of_units_only_in_training() -> None:
     dropped = (block(x) == 0).float().mean().item()
     assert dropped == pytest.approx(0.25, abs=0.05)
     assert (block.eval()(x) != 0).all()
+
+
+def test_a_bidirectional_encoder_equals_torchs_and_starts_orthogonal_both_ways() -> None:
+    encoder = RecurrentEncoder(F, 8, 1, 0.0, bidirectional=True)
+    reference = nn.LSTM(F, 8, batch_first=True, bidirectional=True)
+    reference.load_state_dict(encoder.layers[0].state_dict())
+    assert encoder.out_size == 16
+    torch.testing.assert_close(encoder(windows()), reference(windows())[0])
+    for weight in encoder.layers[0].weight_hh_l0_reverse.split(8):
+        torch.testing.assert_close(weight @ weight.T, torch.eye(8), rtol=0, atol=1e-5)
+
+
+def test_pooling_takes_the_last_step_and_of_what_was_read_backwards_the_first() -> None:
+    x = torch.arange(24.0).view(1, 3, 8)
+    assert torch.equal(Pooling("last", 8)(x), x[:, -1])
+    assert torch.equal(Pooling("last", 8, backward=4)(x), torch.cat([x[:, -1, :4], x[:, 0, 4:]], dim=1))
+    torch.testing.assert_close(Pooling("mean", 8)(x), x.mean(dim=1))
+
+
+def test_attention_is_a_weighted_mean_whose_weights_can_pick_any_step() -> None:
+    x = windows()
+    pooling = Pooling("attention", F)
+    assert pooling.score is not None
+    last = pooling.score[2]
+    with torch.no_grad():
+        last.weight.zero_()
+    torch.testing.assert_close(pooling(x), x.mean(dim=1))  # equal scores
+    with torch.no_grad():
+        pooling.score[0].weight.zero_()
+        pooling.score[0].weight[0, 0], pooling.score[0].bias[:] = 1.0, 0.0
+        last.weight[0, 0] = 1e4
+    best = x[..., 0].argmax(dim=1)
+    torch.testing.assert_close(pooling(x), x[torch.arange(len(x)), best])

@@ -150,7 +150,7 @@ def test_an_unknown_instrument_stays_the_zero_vector_through_training() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
     x, context, _ = inputs(DIMS)
     ids = torch.tensor([[0], [1], [2], [0]])
-    table = model.embedding.tables[0].weight
+    table = model.side.embedding.tables[0].weight
     known = table[1:].detach().clone()
     for _ in range(3):
         optimizer.zero_grad()

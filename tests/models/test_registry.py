@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 
 import pytest
+import torch
 
 from hybrid_trainer.config.model import HybridModelConfig
+from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.models import MODELS, NOT_PARAMETERS, make_model
 from hybrid_trainer.models.hybrid import EnhancedHybridModel
@@ -26,5 +28,32 @@ def test_an_unknown_model_is_refused_under_its_key_with_the_closest_name() -> No
 
 def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
     keys = {field.name for field in fields(HybridModelConfig)}
-    assert keys - NOT_PARAMETERS == set(PARAMETERS)
+    assert keys - NOT_PARAMETERS == {*PARAMETERS, "pooling", "bidirectional"}
     assert keys >= NOT_PARAMETERS
+
+
+@pytest.mark.parametrize("name", ["hybrid", "cnn", "lstm", "linear"])
+@pytest.mark.parametrize("context", [0, 3])
+def test_every_family_is_made_of_its_config_and_gives_the_same_outputs(name: str, context: int) -> None:
+    config = OPTIONS["model"][name]()
+    parameters = {key: value for key, value in asdict(config).items() if key not in NOT_PARAMETERS}
+    dims = replace(DIMS, context=context)
+    model = make_model(name, dims, parameters)
+    x = torch.randn(5, dims.time_window, dims.features)
+    outputs = model(x, torch.randn(5, context) if context else None, torch.ones(5, len(dims.vocabularies)).long())
+    assert {task: tuple(raw.shape) for task, raw in outputs.items()} == {t: (5, d) for t, d in dims.heads.items()}
+    sum(raw.sum() for raw in outputs.values()).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_the_linear_model_is_linear_and_counted_by_hand() -> None:
+    dims = replace(DIMS, context=2)
+    model = make_model("linear", dims, {"embeddings": {}, "use_context": True}).double()
+    inputs = dims.time_window * dims.features + 2
+    assert sum(p.numel() for p in model.parameters()) == sum((inputs + 1) * size for size in dims.heads.values())
+    ids = torch.zeros(3, len(dims.vocabularies)).long()
+    x, y = torch.randn(2, 3, dims.time_window, dims.features).double()
+    c, d = torch.randn(2, 3, 2).double()
+    for task in dims.heads:
+        middle = model((x + y) / 2, (c + d) / 2, ids)[task]
+        torch.testing.assert_close(middle, (model(x, c, ids)[task] + model(y, d, ids)[task]) / 2)
