@@ -37,7 +37,7 @@ from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
-from hybrid_trainer.engine.schedules import Constant
+from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.models import InputDims, make_model
 from hybrid_trainer.seeding import seed_everything
@@ -136,7 +136,8 @@ def floor(size: Size, panel: PanelTensors) -> Callable[[], None]:
 
 
 def ours(size: Size, panel: PanelTensors) -> Callable[[], None]:
-    trainer = Trainer(stepper_of(size), Constant(), [], epochs=1, device=CPU)
+    stepper = stepper_of(size)
+    trainer = Trainer(stepper, Schedule(stepper.optimizer), [], epochs=1, device=CPU)
     loader = loader_of(size, panel)
     return lambda: trainer._train_epoch(loader) and None
 
@@ -171,7 +172,7 @@ def dataloader(size: Size, panel: PanelTensors) -> Callable[[], None]:
     def epoch() -> None:
         stepper.model.train()
         for items in loader:
-            stepper.train(batch_of(items))
+            stepper.train([batch_of(items)])
 
     return epoch
 

@@ -28,7 +28,7 @@ from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
-from hybrid_trainer.engine.schedules import Constant, Plateau, Schedule
+from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TableError, TrainingError
 from hybrid_trainer.inference.predictor import Predictor
@@ -145,27 +145,37 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_
         on.precision.name,
         settings.threads,
     )
+    batches = -(-len(data.split.rows["train"]) // settings.batch_size)
+    steps_per_epoch = -(-batches // settings.accumulate)
     return Trainer(
         stepper,
-        schedule(config, optimizer),
+        schedule(config, optimizer, steps_per_epoch),
         callbacks(config, run_path, log_dir),
         epochs=settings.epochs,
         device=on.device,
+        accumulate=settings.accumulate,
     )
 
 
-def schedule(config: Config, optimizer: torch.optim.Optimizer) -> Schedule:
+def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Schedule:
     """The learning-rate schedule."""
     settings = config.training.schedule
-    if settings.kind == "none":
-        return Constant()
-    return Plateau(
-        optimizer,
-        Monitor(settings.monitor),
-        factor=settings.factor,
-        patience=settings.patience,
-        min_learning_rate=settings.min_learning_rate,
-    )
+    total = config.training.epochs * steps_per_epoch
+    if settings.kind == "plateau":
+        return Plateau(
+            optimizer,
+            Monitor(settings.monitor),
+            factor=settings.factor,
+            patience=settings.patience,
+            min_learning_rate=settings.min_learning_rate,
+            warmup_steps=settings.warmup_steps,
+        )
+    if settings.kind == "cosine":
+        smallest = min(settings.min_learning_rate / config.training.learning_rate, 1.0)
+        return Cosine(optimizer, warmup_steps=settings.warmup_steps, total_steps=total, smallest=smallest)
+    if settings.kind == "onecycle":
+        return OneCycle(optimizer, total_steps=total)
+    return Schedule(optimizer, settings.warmup_steps)
 
 
 def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:

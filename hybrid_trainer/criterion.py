@@ -5,7 +5,7 @@ Shape legend: B batch, D output of a head, K active tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -77,8 +77,17 @@ class Criterion:
         """The active tasks' names."""
         return [spec.name for spec in self.specs]
 
-    def __call__(self, outputs: Mapping[str, Tensor], batch: Batch) -> LossParts:
-        """Compare (B, D) raw outputs per task with the batch's labels; a masked row changes nothing."""
+    def counts(self, batches: Iterable[Batch]) -> Tensor:
+        """(K,) labels of each task in all batches together."""
+        per_batch = [torch.stack([batch.mask[task].sum() for task in self.tasks]) for batch in batches]
+        return torch.stack(per_batch).sum(dim=0)
+
+    def __call__(self, outputs: Mapping[str, Tensor], batch: Batch, group: Tensor | None = None) -> LossParts:
+        """Compare (B, D) raw outputs per task with the batch's labels; a masked row changes nothing.
+
+        Args:
+            group: (K,) labels that the means of the total are taken over; those of the batch where it is None.
+        """
         sums, counts = [], []
         for spec, loss in zip(self.specs, self._losses, strict=True):
             mask = batch.mask[spec.name]  # (B,)
@@ -89,7 +98,7 @@ class Criterion:
             sums.append(torch.where(mask > 0, per_row, 0.0).sum())
             counts.append(mask.sum())
         sum_, count = torch.stack(sums), torch.stack(counts)  # (K,)
-        return LossParts(self.total(sum_, count), sum_.detach(), count)
+        return LossParts(self.total(sum_, count if group is None else group), sum_.detach(), count)
 
     def total(self, sums: Tensor, counts: Tensor) -> Tensor:
         """The weighted sum of the tasks' means from (K,) sums and counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import islice
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class Trainer:
     Args:
         stepper: runs one batch. schedule: moves the learning rate. callbacks: look on, in this order.
         epochs: passes over the training windows, at most. device: where the batches are.
+        accumulate: batches per step, which is one update of the weights.
 
     Attributes:
         epoch: finished epochs. step_in_epoch: finished steps of the current one.
@@ -30,7 +32,14 @@ class Trainer:
     """
 
     def __init__(
-        self, stepper: Stepper, schedule: Schedule, callbacks: list[Callback], *, epochs: int, device: torch.device
+        self,
+        stepper: Stepper,
+        schedule: Schedule,
+        callbacks: list[Callback],
+        *,
+        epochs: int,
+        device: torch.device,
+        accumulate: int = 1,
     ) -> None:
         self.stepper = stepper
         self.model = stepper.model
@@ -38,6 +47,7 @@ class Trainer:
         self.callbacks = callbacks
         self.epochs = epochs
         self.device = device
+        self.accumulate = accumulate
         self.epoch = 0
         self.step_in_epoch = 0
         self.steps_per_epoch = 0
@@ -51,14 +61,14 @@ class Trainer:
         Raises:
             TrainingError: a loss of an epoch isn't finite; the history and the checkpoints end with the epoch before.
         """
-        self.steps_per_epoch = len(train)
+        self.steps_per_epoch = -(-len(train) // self.accumulate)
         try:
             self._notify("fit_start")
             while self.epoch < self.epochs and self.stop_reason is None:
                 learning_rate = self.learning_rate
                 row = self._train_epoch(train) | self.evaluate(valid, "valid")
                 self.epoch += 1
-                row = {"epoch": self.epoch, **row, "lr": learning_rate}
+                row = {"epoch": self.epoch, **row, "lr": learning_rate}  # as the epoch began
                 self.schedule.epoch(row)
                 self.history.append(row)
                 self._notify("epoch_end")
@@ -77,10 +87,12 @@ class Trainer:
         metrics = self._metrics()
         loader.epoch = self.epoch
         self.step_in_epoch = 0
-        for batch in loader:
-            parts, outputs = self.stepper.train(batch)
-            self.tally.add(parts)
-            _update(metrics, outputs, batch)
+        batches = iter(loader)
+        while group := list(islice(batches, self.accumulate)):
+            for batch, (parts, outputs) in zip(group, self.stepper.train(group), strict=True):
+                self.tally.add(parts)
+                _update(metrics, outputs, batch)
+            self.schedule.step()
             self.step_in_epoch += 1
             self._notify("step_end")
         self.tally.raise_if_not_finite(self.epoch + 1, "training")

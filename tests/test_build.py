@@ -23,7 +23,7 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.engine.device import choose_precision
-from hybrid_trainer.engine.schedules import Constant, Plateau
+from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.errors import ConfigError, TableError, TrainingError
 from hybrid_trainer.links import to_prediction
 from hybrid_trainer.models.hybrid import EnhancedHybridModel
@@ -242,12 +242,12 @@ def test_the_schedule_is_plateau_or_none(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     overrides = ["factor=0.1", "patience=4", "min_learning_rate=0.01", "monitor=valid/signal/mcc"]
     config = make_config(*(f"training.schedule.{override}" for override in overrides))
-    schedule = build.schedule(config, optimizer)
+    schedule = build.schedule(config, optimizer, 10)
     assert isinstance(schedule, Plateau)
-    assert (schedule.factor, schedule.patience, schedule.min_learning_rate) == (0.1, 4, 0.01)
+    assert (schedule.lower_by, schedule.patience, schedule.min_learning_rate) == (0.1, 4, 0.01)
     assert schedule.optimizer is optimizer
     assert (schedule.monitor.metric, schedule.monitor.lower_is_better) == ("valid/signal/mcc", False)
-    assert isinstance(build.schedule(make_config("training.schedule.kind=none"), optimizer), Constant)
+    assert isinstance(build.schedule(make_config("training.schedule.kind=none"), optimizer, 10), Schedule)
 
 
 def test_callbacks_are_those_of_the_config_and_the_checkpoint_sees_the_state_of_stopping(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.errors import ConfigError
 
 LOSSES = {"classification": ("cross_entropy",), "regression": ("huber", "mse")}
 
@@ -13,14 +14,21 @@ LOSSES = {"classification": ("cross_entropy",), "regression": ("huber", "mse")}
 class ScheduleConfig:
     """How the learning rate changes."""
 
-    kind: str = key("plateau", "plateau: lower it when the monitor stalls; none: keep it")
+    kind: str = key(
+        "plateau",
+        "none: keep it; plateau: lower it per epoch when the monitor stalls; cosine, onecycle: move it per step",
+    )
+    warmup_steps: int = key(0, "steps over which it rises at the start (onecycle rises by itself)")
     monitor: str = key("valid/loss", "what the plateau schedule looks at")
     factor: float = key(0.5, "by which the learning rate is multiplied")
     patience: int = key(2, "epochs without improvement before the learning rate is lowered")
     min_learning_rate: float = key(1e-5, "never below this")
 
     def __post_init__(self) -> None:
-        check_choice("training.schedule.kind", self.kind, ["plateau", "none"])
+        check_choice("training.schedule.kind", self.kind, ["none", "plateau", "cosine", "onecycle"])
+        check_range("training.schedule.warmup_steps", self.warmup_steps, low=0)
+        if self.kind == "onecycle" and self.warmup_steps:
+            raise ConfigError("training.schedule.warmup_steps: onecycle rises by itself; leave it at 0")
         check_range("training.schedule.factor", self.factor, above=0, high=0.99)
         check_range("training.schedule.patience", self.patience, low=0)
         check_range("training.schedule.min_learning_rate", self.min_learning_rate, low=0)
@@ -32,7 +40,8 @@ class TrainingConfig:
 
     name: str = key("default", "which training section")
     epochs: int = key(20, "passes over the training windows, at most")
-    batch_size: int = key(128, "windows per step")
+    batch_size: int = key(128, "windows per batch")
+    accumulate: int = key(1, "batches per update: their gradients are added up, as if they were one batch")
     learning_rate: float = key(1e-3, "step size of the optimizer, at the start")
     optimizer: str = key("adamw", "adamw | adam | sgd")
     weight_decay: float = key(1e-2, "decay of the weights; biases and norms are spared")
@@ -57,6 +66,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_range("training.epochs", self.epochs, low=1)
         check_range("training.batch_size", self.batch_size, low=1)
+        check_range("training.accumulate", self.accumulate, low=1)
         check_range("training.learning_rate", self.learning_rate, above=0)
         check_choice("training.optimizer", self.optimizer, ["adamw", "adam", "sgd"])
         check_range("training.weight_decay", self.weight_decay, low=0)

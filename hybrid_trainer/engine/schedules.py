@@ -1,8 +1,9 @@
-"""How the learning rate changes from epoch to epoch."""
+"""How the learning rate changes: per step (warm-up, cosine, one cycle) or per epoch (plateau)."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import math
+from typing import Any
 
 import torch
 
@@ -10,34 +11,87 @@ from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.types import EpochRow
 
 
-class Schedule(Protocol):
-    """Moves the learning rate of an optimizer."""
+class Schedule:
+    """Keeps the learning rate, after a linear warm-up; the other schedules say how it goes on from there.
+
+    Args:
+        optimizer: whose learning rate is moved. warmup_steps: updates over which it rises to the full one.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int = 0) -> None:
+        self.optimizer = optimizer
+        self.warmup_steps = warmup_steps
+        self.full = [float(group["lr"]) for group in optimizer.param_groups]
+        self.steps = 0
+        self._apply()
+
+    def factor(self) -> float:
+        """The share of the full learning rate that the next update takes, warm-up aside."""
+        return 1.0
+
+    def step(self) -> None:
+        """Count an update and set the learning rate of the next."""
+        self.steps += 1
+        self._apply()
 
     def epoch(self, row: EpochRow) -> None:
-        """Look at a finished epoch's row and set the learning rate of the next."""
+        """Look at a finished epoch's row."""
+
+    def _apply(self) -> None:
+        rise = min(1.0, (self.steps + 1) / (self.warmup_steps + 1))
+        for group, full in zip(self.optimizer.param_groups, self.full, strict=True):
+            group["lr"] = full * rise * self.factor()
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes, as plain types."""
+        return {"steps": self.steps, "full": list(self.full)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state."""
+        self.steps, self.full = state["steps"], list(state["full"])
+        self._apply()
 
 
-class Constant:
-    """Keeps the learning rate."""
+class Cosine(Schedule):
+    """Falls from the full learning rate to the smallest along half a cosine (Loshchilov and Hutter, 2017).
 
-    def epoch(self, row: EpochRow) -> None:
-        """Do nothing."""
+    Args:
+        total_steps: updates of the whole training, warm-up included. smallest: share of the full rate at the end.
+    """
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing changes."""
-        return {}
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, *, warmup_steps: int, total_steps: int, smallest: float
+    ) -> None:
+        self.total_steps = total_steps
+        self.smallest = smallest
+        super().__init__(optimizer, warmup_steps)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing changes."""
+    def factor(self) -> float:
+        """1 until the warm-up is over, then down to `smallest`."""
+        falling = max(self.total_steps - self.warmup_steps, 1)
+        done = min(max(self.steps - self.warmup_steps, 0) / falling, 1.0)
+        return self.smallest + (1 - self.smallest) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class Plateau:
+class OneCycle(Schedule):
+    """Rises from 1/25 to the full rate over 30 % of the steps, falls to 1/250,000 of it (Smith and Topin, 2018).
+
+    The shape is that of torch's OneCycleLR with its default settings; momentum stays as it is.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> None:
+        self.total_steps = total_steps
+        super().__init__(optimizer)
+
+    def factor(self) -> float:
+        """Along half a cosine up, then along half a cosine down."""
+        top, end = 0.3 * self.total_steps - 1, self.total_steps - 1
+        if self.steps <= top:
+            return _between(1 / 25, 1.0, self.steps / top)
+        return _between(1.0, 1 / 250_000, min((self.steps - top) / (end - top), 1.0) if end > top else 1.0)
+
+
+class Plateau(Schedule):
     """Multiplies the learning rate by `factor` when the monitor has not improved for more than `patience` epochs."""
 
     def __init__(
@@ -48,25 +102,31 @@ class Plateau:
         factor: float,
         patience: int,
         min_learning_rate: float,
+        warmup_steps: int = 0,
     ) -> None:
-        self.optimizer = optimizer
         self.monitor = monitor
-        self.factor = factor
+        self.lower_by = factor
         self.patience = patience
         self.min_learning_rate = min_learning_rate
+        super().__init__(optimizer, warmup_steps)
 
     def epoch(self, row: EpochRow) -> None:
         """Lower the learning rate once per `patience` + 1 stalled epochs."""
         if self.monitor.update(row) or self.monitor.stalled <= self.patience:
             return
         self.monitor.stalled = 0
-        for group in self.optimizer.param_groups:
-            group["lr"] = min(group["lr"], max(group["lr"] * self.factor, self.min_learning_rate))
+        self.full = [min(full, max(full * self.lower_by, self.min_learning_rate)) for full in self.full]
+        self._apply()
 
     def state_dict(self) -> dict[str, Any]:
-        """The monitor; the learning rate itself is the optimizer's state."""
-        return {"monitor": self.monitor.state_dict()}
+        """With the monitor's."""
+        return super().state_dict() | {"monitor": self.monitor.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state."""
         self.monitor.load_state_dict(state["monitor"])
+        super().load_state_dict(state)
+
+
+def _between(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

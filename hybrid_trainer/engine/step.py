@@ -34,20 +34,31 @@ class Stepper:
         self.scaler = precision.scaler()
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
-    def train(self, batch: Batch) -> tuple[LossParts, dict[str, Tensor]]:
-        """Learn from a batch; returns its losses and detached outputs."""
-        parts, outputs = self.forward(batch)
-        self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
+    def train(self, batches: list[Batch]) -> list[tuple[LossParts, dict[str, Tensor]]]:
+        """Learn from the batches of one update; returns each one's losses and detached outputs.
+
+        The gradient is that of one batch of all their rows: each task's mean is taken over the whole group's labels.
+        """
+        counts = self.criterion.counts(batches) if len(batches) > 1 else None
+        done = []
+        for batch in batches:
+            parts, outputs = self.forward(batch, counts)
+            self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
+            done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
         if self.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)  # the norm is meant in the loss's own units
             nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
         self.scaler.step(self.optimizer)  # skips the update where float16 gradients overflowed
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        return parts, {task: raw.detach() for task, raw in outputs.items()}
+        return done
 
-    def forward(self, batch: Batch) -> tuple[LossParts, dict[str, Tensor]]:
-        """Losses and raw outputs (B, D) per task; the loss is computed in float32 or better."""
+    def forward(self, batch: Batch, counts: Tensor | None = None) -> tuple[LossParts, dict[str, Tensor]]:
+        """Losses and raw outputs (B, D) per task; the loss is computed in float32.
+
+        Args:
+            counts: (K,) labels that each task's mean is taken over, where the batch is part of a larger group.
+        """
         with self.precision.autocast():
             outputs = self.model(batch.x, batch.context, batch.ids)
-        return self.criterion(outputs, batch), outputs
+        return self.criterion(outputs, batch, counts), outputs

@@ -55,15 +55,14 @@ class SideInputs(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-class Heads(nn.Module):
+class Heads(nn.ModuleDict):
     """One linear layer per task."""
 
     def __init__(self, in_size: int, heads: dict[str, int]) -> None:
-        super().__init__()
         # The prefix keeps a task's name apart from ModuleDict's own attributes (values, type, train, ...).
-        self.layers = nn.ModuleDict({f"head_{task}": nn.Linear(in_size, size) for task, size in heads.items()})
+        super().__init__({f"head_{task}": nn.Linear(in_size, size) for task, size in heads.items()})
         self.tasks = list(heads)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, in) -> {task: (B, D) raw outputs}."""
-        return {task: self.layers[f"head_{task}"](x) for task in self.tasks}
+        return {task: self[f"head_{task}"](x) for task in self.tasks}

@@ -135,7 +135,7 @@ def test_the_loss_of_a_task_is_a_known_one_and_its_weight_not_negative() -> None
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("kind", "cosine"), ("factor", 0.0), ("factor", 1.0), ("patience", -1), ("min_learning_rate", -1)],
+    [("kind", "linear"), ("factor", 0.0), ("factor", 1.0), ("patience", -1), ("min_learning_rate", -1)],
 )
 def test_a_schedule_that_cannot_work_is_refused(key: str, value: Any) -> None:
     assert refused(ScheduleConfig, **{key: value}).startswith(f"training.schedule.{key}: ")

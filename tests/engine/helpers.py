@@ -14,7 +14,7 @@ from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
-from hybrid_trainer.engine.schedules import Constant, Plateau
+from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.models import InputDims, make_model
 from hybrid_trainer.monitor import Monitor
@@ -126,7 +126,7 @@ def make_trainer(
     schedule = (
         Plateau(stepper.optimizer, Monitor("valid/loss"), factor=0.5, patience=0, min_learning_rate=0.0)
         if plateau
-        else Constant()
+        else Schedule(stepper.optimizer)
     )
     return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=CPU)
 

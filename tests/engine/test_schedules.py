@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_trainer.engine.schedules import Constant, Plateau
+from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.monitor import Monitor
 
 
@@ -100,8 +101,63 @@ def test_plateau_goes_on_from_its_state() -> None:
     assert rates(straight)[0] < 1.0
 
 
-def test_constant_keeps_the_rate_and_has_no_state() -> None:
-    schedule = Constant()
-    schedule.epoch({"epoch": 1, "valid/loss": 1.0})
-    assert schedule.state_dict() == {}
-    schedule.load_state_dict({})
+def optimizer_at(rate: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+
+
+def course(schedule: Schedule, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(schedule.optimizer.param_groups[0]["lr"])
+        schedule.step()
+    return found
+
+
+def torchs_course(scheduler: torch.optim.lr_scheduler.LRScheduler, steps: int) -> list[float]:
+    found = []
+    for _ in range(steps):
+        found.append(scheduler.optimizer.param_groups[0]["lr"])
+        scheduler.optimizer.step()
+        scheduler.step()
+    return found
+
+
+def test_without_a_kind_the_rate_rises_over_the_warm_up_and_stays() -> None:
+    assert course(Schedule(optimizer_at(1.0), warmup_steps=3), 6) == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert course(Schedule(optimizer_at(0.5)), 3) == [0.5, 0.5, 0.5]
+
+
+def test_cosine_is_torchs() -> None:
+    ours = Cosine(optimizer_at(0.4), warmup_steps=0, total_steps=20, smallest=0.1)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer_at(0.4), T_max=20, eta_min=0.04)
+    assert course(ours, 20) == pytest.approx(torchs_course(theirs, 20), rel=1e-9)
+
+
+def test_cosine_after_a_warm_up_falls_over_the_steps_that_are_left() -> None:
+    rates = course(Cosine(optimizer_at(1.0), warmup_steps=4, total_steps=14, smallest=0.0), 15)
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[9] == pytest.approx(0.5)
+    assert rates[14] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("steps", [10, 50, 101])
+def test_one_cycle_is_torchs(steps: int) -> None:
+    ours = OneCycle(optimizer_at(0.4), total_steps=steps)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4, momentum=0.9), max_lr=0.4, total_steps=steps
+    )
+    assert course(ours, steps - 1) == pytest.approx(torchs_course(theirs, steps - 1), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "onecycle", "warm-up"])
+def test_a_schedule_per_step_goes_on_from_its_state(kind: str) -> None:
+    def make() -> Schedule:
+        if kind == "cosine":
+            return Cosine(optimizer_at(1.0), warmup_steps=2, total_steps=10, smallest=0.0)
+        return OneCycle(optimizer_at(1.0), total_steps=10) if kind == "onecycle" else Schedule(optimizer_at(1.0), 5)
+
+    straight = course(make(), 10)
+    first, second = make(), make()
+    course(first, 4)
+    second.load_state_dict(first.state_dict())
+    assert course(second, 6) == straight[4:]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hybrid_trainer.criterion import LossParts
 from hybrid_trainer.engine.step import Stepper
+from hybrid_trainer.types import Batch
 from tests.engine.helpers import make_panel, make_stepper, same, weights, whole_batch
 
 PRECISIONS = ["fp32", "bf16", "fp16"]
@@ -24,7 +25,7 @@ def change(stepper: Stepper, before: dict[str, Tensor]) -> Tensor:
 
 
 def step(stepper: Stepper, batch: object = BATCH) -> LossParts:
-    parts, _ = stepper.train(batch)  # type: ignore[arg-type]
+    parts, _ = stepper.train([batch])[0]  # type: ignore[list-item]
     return parts
 
 
@@ -107,7 +108,7 @@ def test_gradients_do_not_pile_up_over_steps() -> None:
 
 
 def test_outputs_come_back_detached() -> None:
-    parts, outputs = make_stepper().train(BATCH)
+    parts, outputs = make_stepper().train([BATCH])[0]
     assert not any(raw.requires_grad for raw in outputs.values())
     assert {task: raw.shape for task, raw in outputs.items()} == {"signal": (16, 3), "range": (16, 2)}
     assert parts.counts.tolist() == [16, 16]
@@ -140,3 +141,27 @@ def test_frozen_weights_stay() -> None:
     after = weights(stepper.model)
     assert torch.equal(after["heads.head_signal.weight"], before["heads.head_signal.weight"])
     assert not torch.equal(after["heads.head_range.weight"], before["heads.head_range.weight"])
+
+
+def test_batches_of_one_update_are_one_batch_to_the_weights() -> None:
+    # SGD: Adam would turn the last bit of a gradient near zero into a whole step.
+    whole, halves = (make_stepper(optimizer="sgd", clip_norm=None, dropout=0.0) for _ in range(2))
+    batch = whole_batch(make_panel(), 10, 21)
+    batch.mask["signal"][:7] = 0  # the first half has fewer labels: a mean of means would weigh them wrongly
+    whole.train([batch])
+    parts = [rows_of(batch, slice(0, 6)), rows_of(batch, slice(6, 12))]
+    done = halves.train(parts)
+    assert len(done) == 2
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(halves.model.state_dict()[name], value, rtol=0, atol=2e-6, msg=name)
+
+
+def rows_of(batch: Batch, rows: slice) -> Batch:
+    return Batch(
+        x=batch.x[rows],
+        context=None if batch.context is None else batch.context[rows],
+        ids=batch.ids[rows],
+        targets={task: values[rows] for task, values in batch.targets.items()},
+        mask={task: values[rows] for task, values in batch.mask.items()},
+        row=batch.row[rows],
+    )
