@@ -68,8 +68,11 @@ def test_a_run_ends_complete_with_its_metrics(finished: Path) -> None:
     assert said["best_epoch"] == best["epoch"]
     tested = said_in(finished, "report/metrics.json")
     expected = best | {f"test/{task}/{name}": value for task in tested for name, value in tested[task]["model"].items()}
-    strongest = {task: tested[task]["baselines"][tested[task]["strongest_baseline"]] for task in tested}
-    expected |= {f"baseline/{task}/{name}": value for task in strongest for name, value in strongest[task].items()}
+    expected |= {
+        f"baseline/{task}/{metric}": said["baselines"][name][metric]
+        for task, said in tested.items()
+        for metric, name in said["strongest_baseline"].items()
+    }
     assert said["metrics"] == expected
     assert {"test/signal/macro_f1", "test/volatility/r2", "valid/loss"} < set(expected)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hybrid_trainer.config.targets import TargetConfig, VolatilityTarget
@@ -45,13 +46,30 @@ def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) ->
         counts = np.bincount(target.values[known], minlength=target.spec.dim)
         prior = torch.from_numpy(np.log(np.maximum(counts, 1e-12) / counts.sum())).float()
         return [Baseline("class prior", prior.expand(len(rows), -1), target.spec)]
-    constant = np.broadcast_to(target.values[known].mean(axis=0), (len(rows), target.spec.dim))
-    found = [_scaled("training mean", constant, target)]
+    labels = target.values[known]
+    found = [
+        _scaled(name, np.broadcast_to(constant, (len(rows), target.spec.dim)), target)
+        for name, constant in (("training mean", labels.mean(axis=0)), ("training median", np.median(labels, axis=0)))
+    ]
     if isinstance(config, VolatilityTarget):
         for name, forecast in VOLATILITY_FORECASTS.items():
             values = per_instrument(data.table, lambda bars, forecast=forecast: forecast(bars, config.horizon))  # type: ignore[misc]
             found.append(_scaled(name, _calibrated(values, target, known, rows), target))
+    else:
+        earlier = last_known_label(data, target)
+        if np.isfinite(earlier[known]).any():
+            each = [_calibrated(earlier[:, d], target, known, rows, d) for d in range(target.spec.dim)]
+            found.append(_scaled("last known label", np.concatenate(each, axis=1), target))
     return found
+
+
+def last_known_label(data: Dataset, target: Target) -> Values:
+    """(N, D): the label of the row `horizon` bars ago, the youngest whose interval has ended by now."""
+    out = np.full(target.values.shape, np.nan)
+    for start, stop in data.table.blocks:
+        shifted = max(stop - start - target.spec.horizon, 0)
+        out[stop - shifted : stop] = target.values[start : start + shifted]
+    return out
 
 
 def ewma_volatility(bars: Bars, horizon: int) -> Values:
@@ -83,15 +101,16 @@ VOLATILITY_FORECASTS: dict[str, Callable[[Bars, int], Values]] = {
 def _calibrated(
     forecast: Values,
     target: Target,
-    train: np.ndarray[tuple[int], np.dtype[np.int64]],
-    rows: np.ndarray[tuple[int], np.dtype[np.int64]],
+    train: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    number: int = 0,
 ) -> Values:
     """Label ~ a + b * forecast, fitted on training rows (Mincer and Zarnowitz, 1969): no easy win by a bias."""
     usable = train[np.isfinite(forecast[train])]
     design = np.stack([np.ones(len(usable)), forecast[usable]], axis=1)
-    (a, b), *_ = np.linalg.lstsq(design, target.values[usable, 0], rcond=None)
-    # Where nothing has moved, log volatility is -inf: the training mean stands in.
-    fallback = target.values[train, 0].mean()
+    (a, b), *_ = np.linalg.lstsq(design, target.values[usable, number], rcond=None)
+    # Where nothing is known yet, or nothing has moved (log volatility -inf), the training mean stands in.
+    fallback = target.values[train, number].mean()
     values = forecast[rows]
     fitted: Values = np.where(np.isfinite(values), a + b * values, fallback)
     return fitted[:, None]

@@ -14,9 +14,6 @@ from hybrid_trainer.evaluation.baselines import baselines
 from hybrid_trainer.metrics import metric_for
 from hybrid_trainer.types import LOWER_IS_BETTER, TargetSpec
 
-DECIDING = {"classification": "log_loss", "regression": "rmse"}
-"""The metric by which the strongest baseline of a task is chosen."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
@@ -24,18 +21,23 @@ class TaskResult:
 
     Attributes:
         rows: how many had a label.
-        metrics: the model's. baselines: each baseline's, by its name. strongest: the hardest baseline to beat.
+        metrics: the model's. baselines: each baseline's, by its name.
+        strongest: for each metric the baseline that is best by it, which is the hardest to beat.
     """
 
     spec: TargetSpec
     rows: int
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
-    strongest: str
+    strongest: dict[str, str]
+
+    def baseline(self, metric: str) -> float:
+        """The strongest baseline's value of a metric."""
+        return self.baselines[self.strongest[metric]][metric]
 
     def beaten(self, metric: str) -> bool:
         """Whether the model is better than the strongest baseline by one metric."""
-        ours, theirs = self.metrics[metric], self.baselines[self.strongest][metric]
+        ours, theirs = self.metrics[metric], self.baseline(metric)
         return ours < theirs if metric in LOWER_IS_BETTER else ours > theirs
 
 
@@ -53,7 +55,7 @@ def evaluate(
             base.name: _metrics(base.spec, base.raw, label, mask)
             for base in baselines(data, target, configs[spec.name], part)
         }
-        strongest = min(said, key=lambda name: said[name][DECIDING[spec.kind]])
+        strongest = {metric: _best(said, metric) for metric in next(iter(said.values()))}
         results.append(
             TaskResult(
                 spec=spec,
@@ -64,6 +66,11 @@ def evaluate(
             )
         )
     return results
+
+
+def _best(said: dict[str, dict[str, float]], metric: str) -> str:
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+    return min(said, key=lambda name: sign * said[name][metric])
 
 
 def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict[str, float]:
@@ -92,5 +99,5 @@ def headline(results: list[TaskResult]) -> dict[str, float]:
     for result in results:
         for metric, value in result.metrics.items():
             found[f"test/{result.spec.name}/{metric}"] = value
-            found[f"baseline/{result.spec.name}/{metric}"] = result.baselines[result.strongest][metric]
+            found[f"baseline/{result.spec.name}/{metric}"] = result.baseline(metric)
     return found

@@ -19,7 +19,7 @@ from hybrid_trainer.types import LOWER_IS_BETTER
 
 
 def results_table(results: list[TaskResult]) -> str:
-    """Each task's test metrics beside its strongest baseline, as plain text."""
+    """Each task's test metrics beside the strongest baseline of each, as plain text."""
     table = RichTable(title="Test split, best checkpoint", title_justify="left")
     for name, side in (
         ("task", "left"),
@@ -31,16 +31,15 @@ def results_table(results: list[TaskResult]) -> str:
     ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for result in results:
-        base = result.baselines[result.strongest]
         for index, (metric, value) in enumerate(result.metrics.items()):
-            better = "better" if result.beaten(metric) else ("same" if value == base[metric] else "worse")
+            better = "better" if result.beaten(metric) else ("same" if value == result.baseline(metric) else "worse")
             arrow = "↓" if metric in LOWER_IS_BETTER else "↑"
             table.add_row(
                 result.spec.name if not index else "",
                 f"{metric} {arrow}",
                 f"{value:.4f}",
-                f"{base[metric]:.4f}",
-                result.strongest if not index else "",
+                f"{result.baseline(metric):.4f}",
+                result.strongest[metric],
                 better,
                 end_section=index == len(result.metrics) - 1,
             )
@@ -102,9 +101,9 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
         "|---|---|---|---|---|",
     ]
     for result in results:
-        base = result.baselines[result.strongest]
         lines += [
-            f"| {result.spec.name} | {metric} | {value:.4f} | {base[metric]:.4f} | {result.strongest} |"
+            f"| {result.spec.name} | {metric} | {value:.4f} | {result.baseline(metric):.4f} "
+            f"| {result.strongest[metric]} |"
             for metric, value in result.metrics.items()
         ]
     lines += ["", "## Made with", ""]

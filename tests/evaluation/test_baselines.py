@@ -71,15 +71,34 @@ def test_the_class_prior_is_the_shares_of_the_training_labels(config: Config, da
 
 def test_the_training_mean_is_that_of_the_training_labels_in_units(config: Config, data: Dataset) -> None:
     target = target_of(data, "sl_tp")
-    (base,) = baselines_of(config, data, target).values()
-    mean = target.values[known_rows(data, target, "train")].mean(axis=0)
-    assert base.name == "training mean"
-    np.testing.assert_allclose(in_units(base), np.tile(mean, (len(data.split.rows["test"]), 1)), rtol=1e-6)
+    found = baselines_of(config, data, target)
+    assert list(found) == ["training mean", "training median", "last known label"]
+    labels = target.values[known_rows(data, target, "train")]
+    for name, constant in (("training mean", labels.mean(axis=0)), ("training median", np.median(labels, axis=0))):
+        expected = np.tile(constant, (len(data.split.rows["test"]), 1))
+        np.testing.assert_allclose(in_units(found[name]), expected, rtol=1e-6)
 
 
-def test_volatility_has_three_baselines(config: Config, data: Dataset) -> None:
+def test_the_last_known_label_is_the_youngest_that_has_ended_calibrated_on_training_rows(
+    config: Config, data: Dataset
+) -> None:
+    target = target_of(data, "sl_tp")
+    earlier = np.full(target.values.shape, np.nan)
+    for start, stop in data.table.blocks:
+        for row in range(start + target.spec.horizon, stop):
+            earlier[row] = target.values[row - target.spec.horizon]  # its interval ends in this very row
+    train = known_rows(data, target, "train")
+    train = train[np.isfinite(earlier[train]).all(axis=1)]
+    rows = data.split.rows["test"]
+    for number in range(2):
+        slope, intercept = np.polyfit(earlier[train, number], target.values[train, number], 1)
+        said = in_units(baselines_of(config, data, target)["last known label"])[:, number]
+        np.testing.assert_allclose(said, intercept + slope * earlier[rows, number], rtol=1e-5)
+
+
+def test_volatility_has_its_own_forecasts_beside_the_constants(config: Config, data: Dataset) -> None:
     found = baselines_of(config, data, target_of(data, "volatility"))
-    assert list(found) == ["training mean", "EWMA volatility", "persistence"]
+    assert list(found) == ["training mean", "training median", "EWMA volatility", "persistence"]
 
 
 @pytest.mark.usefixtures("no_warnings_of_the_first_rows")
@@ -165,7 +184,7 @@ def test_labels_of_other_rows_than_the_training_rows_change_no_baseline(
     values[outside[::3]] = NO_CLASS if target.spec.kind == "classification" else np.nan
     after = baselines_of(config, data, replace(target, values=values))
     assert before.keys() == after.keys()
-    for base in before:
+    for base in before.keys() - {"last known label"}:  # which is about later labels that have ended
         assert before[base].raw.equal(after[base].raw)
 
 
