@@ -80,6 +80,8 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
         return _compose_and_run(arguments)
     command, *rest = arguments
+    if command == "resume":
+        raise UserError("resume: not in this version yet; begin anew with --config RUN_DIR/config.yaml")
     if command not in COMMANDS:
         raise UserError(f"'{command}' is neither a command nor KEY=VALUE{did_you_mean(command, COMMANDS)}")
     return COMMANDS[command](rest)

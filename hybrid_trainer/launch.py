@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_trainer.config import messages, user_files
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
 from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
 from hybrid_trainer.train import train
 
@@ -38,6 +39,7 @@ def launch(arguments: list[str]) -> int:
         return _sweep(overrides)
     tree = compose_config(overrides)
     config = to_config(tree)
+    check_columns(config.data, config.active_targets)
     HydraConfig.instance().set_config(tree)
     train(config, Path(tree.hydra.run.dir), given)
     return 0
@@ -48,6 +50,8 @@ def hand_to_hydra(arguments: list[str]) -> int:
     arguments = user_files.take_config_option(arguments)
     overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     rest = [argument for argument in arguments if argument not in overrides]
+    if "--cfg" in rest or "-c" in rest:
+        to_config(compose_config(prepare(user_files.overrides() + overrides)))
     try:
         _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never)
     except (HydraException, OmegaConfBaseException) as error:
@@ -58,7 +62,8 @@ def hand_to_hydra(arguments: list[str]) -> int:
 def _sweep(overrides: list[str]) -> int:
     """Check every value of every dimension, then let Hydra's sweeper and launcher run the jobs."""
     for point in _points(overrides):
-        to_config(compose_config(point))
+        config = to_config(compose_config(point))
+        check_columns(config.data, config.active_targets)
     failures: list[str] = []
     folders: list[Path] = []
 
@@ -74,7 +79,7 @@ def _sweep(overrides: list[str]) -> int:
             if isinstance(error, RunDirError):
                 with suppress(OSError):
                     directory.rmdir()  # Hydra has made it; a folder with anything in it stays
-            failures.append(f"{directory} ({' '.join(task)}): {error}")
+            failures.append(str(directory))
             sys.stderr.write(f"error: job {hydra_config.job.num} failed: {error}\n")
             raise
         return run.record["metrics"].get("valid/loss")
@@ -84,16 +89,14 @@ def _sweep(overrides: list[str]) -> int:
     except Exception:
         if not failures:
             raise
-    if folders:
-        sweep = folders[0].parent
-        complete = len(folders) - len(failures)
-        sys.stdout.write(
-            f"\n{len(folders)} jobs: {complete} complete, {len(failures)} failed; side by side: "
-            f"python -m hybrid_trainer compare {sweep}\n"
-        )
+    finally:  # also after Ctrl-C
+        if folders:
+            sys.stdout.write(
+                f"\n{len(folders)} jobs begun, {len(failures)} failed; side by side: "
+                f"python -m hybrid_trainer compare {folders[0].parent}\n"
+            )
     if failures:
-        sys.stderr.write(f"error: {len(failures)} of {len(folders)} jobs failed:\n")
-        sys.stderr.writelines(f"error:   {failure}\n" for failure in failures)
+        sys.stderr.write(f"error: {len(failures)} of {len(folders)} jobs failed: {', '.join(failures)}\n")
         return 1
     return 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.sources import Table, load_table
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed
@@ -95,6 +96,14 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
 def _load(config: Config) -> Table:
     table = load_table(config.data, config.active_targets)
     log.info("table %s: %d rows, %d instrument(s)", table.file, len(table), len(table.instruments))
+    for name, target in config.active_targets.items():
+        if isinstance(target, ColumnTarget):
+            log.info(
+                "labels of '%s' are taken to reach %d bar(s) ahead (data.targets.%s.horizon)",
+                target.column,
+                target.horizon,
+                name,
+            )
     for note in table.notes:
         log.warning("%s", note)
     return table

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hybrid_trainer.arguments import Parser
-from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys
+from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -63,12 +62,6 @@ def _table(title: str, keys: list[KnownKey]) -> Table:
     for name in ("key", "type", "default", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "key")
     for known in keys:
-        cells = (known.path, known.type, _shown(known.default), known.help)
+        cells = (known.path, known.type, shown(known.default), known.help)
         table.add_row(*map(escape, cells))  # [0.5] is no markup
     return table
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -54,3 +54,10 @@ def known_keys() -> dict[str, KnownKey]:
 def open_mappings() -> tuple[str, ...]:
     """The keys whose entries the user names, such as data.targets: every mapping of the schema."""
     return tuple(path for path, known in known_keys().items() if known.type.startswith("dict["))
+
+
+def shown(value: Any) -> str:
+    """A default as a user would write it: null, true, false."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

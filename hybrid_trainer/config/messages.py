@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import fields
 
-from hybrid_trainer.config.known_keys import known_keys
+from hybrid_trainer.config.known_keys import known_keys, shown
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -167,7 +167,7 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     else:
         said = f"{path}: {text}"
     if known:
-        said += f" ({known.help}; default {known.default})"
+        said += f" ({known.help}; default {shown(known.default)})"
     return said
 
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig, TableData
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.data import checks, csv_diagnosis
-from hybrid_trainer.data.timestamps import parse_timestamps
-from hybrid_trainer.errors import TableError, did_you_mean
+from hybrid_trainer.data.timestamps import iso, parse_timestamps
+from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
 
 SINGLE_INSTRUMENT = "all"
+_NEEDED = ("open", "high", "low", "close")
+_HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,12 @@ def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
     return read_table(path, layout_for(config, targets, header(path), str(path)), missing=config.missing)
 
 
+def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> None:
+    """Look at a table's header alone: a wrong path or column is told before a run has a directory."""
+    path = table_path(config)
+    layout_for(config, targets, header(path), str(path))
+
+
 def table_path(config: DataConfig) -> Path:
     """The file that a config names: the user's own, or the embedded set."""
     if isinstance(config, TableData):
@@ -141,15 +149,28 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     ]
     if needs_prices:
         why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
-        lacking += [
-            f"{file}: there is no column '{name}', which {why}; say where it stands with "
-            f"data.columns.{name}=COLUMN{did_you_mean(name, columns)}"
-            for name in ("open", "high", "low", "close")
-            if name not in prices and name not in config.columns
-        ]
+        missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
+        if missing:
+            own_names = ",".join(name for name, target in targets.items() if isinstance(target, ColumnTarget))
+            without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
+            lacking.append(
+                f"{file}: there is no column {' or '.join(missing)}, which {why}; say where they stand "
+                f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without})"
+            )
     if lacking:
         raise TableError("\n".join(lacking))
+    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close})
     return layout
+
+
+def _refuse_known_labels(targets: dict[str, TargetConfig], inputs: set[str | None]) -> None:
+    """A label that stands among the prices is known at its own row; `consistency` has looked at the other inputs."""
+    for name, target in targets.items():
+        if isinstance(target, ColumnTarget) and target.column in inputs and not target.allow_contemporaneous:
+            raise ConfigError(
+                f"data.targets.{name}.column: '{target.column}' is a price column, known at the decision row; bring a "
+                f"column with the later value, or set data.targets.{name}.allow_contemporaneous=true"
+            )
 
 
 def _price_columns(config: DataConfig, columns: list[str]) -> dict[str, str]:
@@ -195,6 +216,12 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     timestamp, instrument, instruments, numbers, problems = _checked(path, frame, layout, missing, line)
     if problems.lines and _is_csv(path):  # now the exact lines are worth a slow look: a quoted cell may hold several
         *_, problems = _checked(path, frame, layout, missing, csv_diagnosis.row_lines(path))
+    if problems.lines and layout.instrument is None and len(np.unique(timestamp)) < len(timestamp):
+        problems.lines.insert(
+            0,
+            f"{path}: several rows have one time; if the table holds several instruments, name their column: "
+            f"data.instrument=COLUMN (columns: {', '.join(columns)})",
+        )
     problems.raise_if_any()
     order = np.lexsort((timestamp, instrument))
     prices = {name: numbers[column][order] for name, column in layout.prices.items()}
@@ -211,10 +238,33 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
         prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: _label_texts(frame[name])[order] for name in layout.labels},
-        notes=(f"{path}: the rows were not in the order of time; they were sorted",)
-        if not _sorted_within(timestamp, instrument)
-        else (),
+        notes=(
+            *_note_on_order(path, timestamp, instrument),
+            *_notes_on_holes(path, timestamp[order], instrument[order], instruments),
+        ),
     )
+
+
+def _note_on_order(path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
+    in_order = _sorted_within(timestamp, instrument)
+    return [] if in_order else [f"{path}: the rows were not in the order of time; they were sorted"]
+
+
+def _notes_on_holes(
+    path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
+) -> list[str]:
+    """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
+    notes = []
+    for code, name in enumerate(instruments):
+        times = timestamp[instrument == code]
+        steps = np.diff(times)
+        if len(steps) and steps.max() > _HOLE * np.median(steps):
+            longest = int(steps.argmax())
+            notes.append(
+                f"{path}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
+                "windows and labels go across such holes as if there were none"
+            )
+    return notes
 
 
 def _checked(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.targets import Target
+from hybrid_trainer.data.timestamps import iso
 from hybrid_trainer.errors import TableError
 from hybrid_trainer.types import SPLITS
 
@@ -114,12 +115,3 @@ def _labels(target: Target, rows: Rows) -> dict[str, Any]:
             name: round(float(share), 6) for name, share in zip(target.spec.labels, shares, strict=True)
         }
     return said
-
-
-def iso(nanoseconds: int | np.integer[Any]) -> str:
-    """A time as ISO text; a plain integer clock (before 1971) stays a number."""
-    value = int(nanoseconds)
-    if abs(value) < 365 * 86_400 * 10**9:
-        return str(value)
-    text = str(np.datetime64(value, "ns"))
-    return text.removesuffix("T00:00:00.000000000").removesuffix(".000000000")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -96,3 +98,12 @@ def _from_integers(column: pl.Series) -> NDArray[np.int64]:
 def _to_ns(column: pl.Series) -> NDArray[np.int64]:
     stamps = column.cast(pl.Datetime("ns")) if column.dtype == pl.Date else column.dt.cast_time_unit("ns")
     return stamps.to_physical().fill_null(0).to_numpy().astype(np.int64)
+
+
+def iso(nanoseconds: int | np.integer[Any]) -> str:
+    """A time as ISO text; a plain integer clock (before 1971) stays a number."""
+    value = int(nanoseconds)
+    if abs(value) < 365 * 86_400 * 10**9:
+        return str(value)
+    text = str(np.datetime64(value, "ns"))
+    return text.removesuffix("T00:00:00.000000000").removesuffix(".000000000")

@@ -44,9 +44,10 @@ class LossTally:
         if math.isfinite(self.running_loss()):
             return
         good = self._good_steps.tolist()
+        intact = "; the checkpoints of the epochs before are intact" if epoch > 1 else ""
         first = min(range(len(good)), key=good.__getitem__)
         raise TrainingError(
             f"epoch {epoch}: the {part} loss of task '{self.criterion.tasks[first]}' is not finite from step "
-            f"{good[first] + 1} on; the checkpoints of earlier epochs are intact. Lower training.learning_rate, or "
+            f"{good[first] + 1} on{intact}. Lower training.learning_rate, or "
             "look for extreme values in that target"
         )

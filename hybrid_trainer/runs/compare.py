@@ -23,6 +23,7 @@ from hybrid_trainer.types import LOWER_IS_BETTER
 
 SHOWN = 50
 _DEFAULT_METRIC = "valid/loss"
+_KEYS_SHOWN = 10
 _HEADLINES = ("macro_f1", "r2")
 _NOT_COMPARED = ("paths.",)
 
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> int:
         "--metric", default=_DEFAULT_METRIC, help=f"what the runs are ordered by; default {_DEFAULT_METRIC}"
     )
     parser.add_argument("--all", action="store_true", help=f"show every run, not the best {SHOWN}")
+    parser.add_argument("--keys", action="store_true", help=f"show every key that differs, not the first {_KEYS_SHOWN}")
     options = parser.parse_args(arguments)
     found = {run.path.resolve(): run for folder in options.folders for run in find_runs(folder)}
     runs = list(found.values())  # folders may lie in one another
@@ -60,10 +62,19 @@ def main(arguments: list[str]) -> int:
     shown = ordered if options.all else ordered[:SHOWN]
     width = shutil.get_terminal_size((200, 50)).columns if sys.stdout.isatty() else 250
     console = Console(width=width, file=io.StringIO(), force_terminal=sys.stdout.isatty())
-    console.print(render(shown, options.metric))
+    keys = differing_keys(ordered)
+    columns = keys if options.keys else keys[:_KEYS_SHOWN]
+    alike = comparable(ordered)
+    console.print(render(shown, options.metric, columns, mark_best=alike))
     sys.stdout.write(console.file.getvalue())  # type: ignore[attr-defined]  # rich itself ends the process at a closed pipe
     if len(shown) < len(ordered):
         sys.stdout.write(f"the best {len(shown)} of {len(ordered)} runs; --all shows the rest\n")
+    if len(columns) < len(keys):
+        sys.stdout.write(f"{len(keys) - len(columns)} more keys differ; --keys shows them\n")
+    if not alike:
+        sys.stdout.write(
+            "no best run is marked: they differ in data, heads, window or losses, so their losses do too\n"
+        )
     return 0
 
 
@@ -117,12 +128,31 @@ def sort_runs(runs: list[Run], metric: str) -> list[Run]:
 def differing_keys(runs: list[Run]) -> list[str]:
     """The config keys that don't have one value in all runs, paths aside."""
     readable = [run.config for run in runs if run.config]
-    keys = dict.fromkeys(key for config in readable for key in config)
-    return [
-        key
-        for key in keys
-        if not key.startswith(_NOT_COMPARED) and len({json.dumps(config.get(key)) for config in readable}) > 1
-    ]
+    complete = [run.config for run in runs if run.config and run.status == "complete"]
+    configs = complete or readable  # what only failed runs tried explains no result
+    keys = dict.fromkeys(key for config in configs for key in config)
+    return [key for key in keys if not key.startswith(_NOT_COMPARED) and _differs(key, configs)]
+
+
+def _differs(key: str, configs: list[dict[str, Any]]) -> bool:
+    """Whether a key differs between configs of one option: another data set has other columns, which says nothing."""
+    name = f"{key.partition('.')[0]}.name"
+    options: dict[str, set[str]] = {}
+    for config in configs:
+        option = "" if key in (name, "data.path") else json.dumps(config.get(name))
+        options.setdefault(option, set()).add(json.dumps(config.get(key)))
+    return any(len(values) > 1 for values in options.values())
+
+
+def comparable(runs: list[Run]) -> bool:
+    """Whether one total loss means the same in all complete runs: the same data, heads, window and weights."""
+    what = ("data.", "model.heads", "model.time_window", "training.loss_weights", "training.losses")
+    marks = {
+        json.dumps({key: value for key, value in run.config.items() if key.startswith(what)}, sort_keys=True)
+        for run in runs
+        if run.status == "complete"
+    }
+    return len(marks) <= 1
 
 
 def headline_metrics(runs: list[Run], metric: str) -> list[str]:
@@ -132,9 +162,9 @@ def headline_metrics(runs: list[Run], metric: str) -> list[str]:
     return [metric, *(name for name in tests if name != metric)]
 
 
-def render(runs: list[Run], metric: str) -> Table:
-    """The table: run, status, differing keys, metrics; the best value of each metric is marked with *."""
-    keys, metrics = differing_keys(runs), headline_metrics(runs, metric)
+def render(runs: list[Run], metric: str, keys: list[str], *, mark_best: bool) -> Table:
+    """The table: run, status, some keys, metrics; * marks the best run by the ordering metric, never by a test metric."""
+    metrics = headline_metrics(runs, metric)
     table = Table(title=f"{len(runs)} run(s), best {metric} first", title_justify="left")
     table.add_column("run", overflow="fold")
     table.add_column("status")
@@ -144,9 +174,9 @@ def render(runs: list[Run], metric: str) -> Table:
         table.add_column(name, justify="right", overflow="fold")
     if any(run.status != "complete" for run in runs):
         table.add_column("why", overflow="fold")
-    best = {name: sort_runs([run for run in runs if name in run.metrics], name)[:1] for name in metrics}
+    best = sort_runs([run for run in runs if metric in run.metrics], metric)[:1] if mark_best else []
     for run in runs:
-        numbers = [_number(run, name, best[name]) for name in metrics]
+        numbers = [_number(run, name, best if name == metric else []) for name in metrics]
         values = [_text(run.config[key]) if key in run.config else "" for key in keys]
         why = [] if run.status == "complete" else [run.reason.splitlines()[0] if run.reason else ""]
         table.add_row(*map(escape, [str(run.path), run.status, *values, *numbers, *why]))  # [16] is no markup

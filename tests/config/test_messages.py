@@ -99,7 +99,7 @@ TYPES = [
     ),
     (
         "training.deterministic=maybe",
-        "training.deterministic: 'maybe' is not true or false (only operations that repeat bit for bit; default True)",
+        "training.deterministic: 'maybe' is not true or false (only operations that repeat bit for bit; default true)",
     ),
     (
         "model.cnn_filters=32",
@@ -128,7 +128,7 @@ TYPES = [
     ("training.schedule=null", "training.schedule: null is not allowed"),
     (
         "callbacks.tensorboard.enabled=null",
-        "callbacks.tensorboard.enabled: null is not allowed (write them at all; default True)",
+        "callbacks.tensorboard.enabled: null is not allowed (write them at all; default true)",
     ),
     ("training.epochs=???", "training.epochs: a value is needed"),
 ]
