@@ -172,11 +172,18 @@ def test_a_run_directory_is_used_once_and_only_below_the_root(tmp_path: Path) ->
     other.mkdir(parents=True)
     (other / "run.json").write_text("{}")
     here = tmp_path / "work"
+    price_frame(20).write_csv(here / "prices.csv")
     said = refused(cli(here, *TINY, f"hydra.run.dir={other}"))
     assert str(other) in said and "use resume" in said
     assert (other / "run.json").read_text() == "{}"
     assert "not inside paths.root" in refused(cli(here, *TINY, "hydra.run.dir=../elsewhere"))
-    assert files_below(tmp_path) == ["work", "work/outputs", "work/outputs/other", "work/outputs/other/run.json"]
+    assert files_below(tmp_path) == [
+        "work",
+        "work/outputs",
+        "work/outputs/other",
+        "work/outputs/other/run.json",
+        "work/prices.csv",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("compare", "outputs")], ids=" ".join)

@@ -155,7 +155,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
             without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
             lacking.append(
                 f"{file}: there is no column {' or '.join(missing)}, which {why}; say where they stand "
-                f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without})"
+                f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without}); known: {', '.join(columns)}"
             )
     if lacking:
         raise TableError("\n".join(lacking))

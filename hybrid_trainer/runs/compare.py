@@ -72,9 +72,7 @@ def main(arguments: list[str]) -> int:
     if len(columns) < len(keys):
         sys.stdout.write(f"{len(keys) - len(columns)} more keys differ; --keys shows them\n")
     if not alike:
-        sys.stdout.write(
-            "no best run is marked: they differ in data, heads, window or losses, so their losses do too\n"
-        )
+        sys.stdout.write("no best run is marked: data, heads, window or losses differ, so one loss isn't the other\n")
     return 0
 
 
@@ -163,7 +161,7 @@ def headline_metrics(runs: list[Run], metric: str) -> list[str]:
 
 
 def render(runs: list[Run], metric: str, keys: list[str], *, mark_best: bool) -> Table:
-    """The table: run, status, some keys, metrics; * marks the best run by the ordering metric, never by a test metric."""
+    """The table: run, status, some keys, metrics; * marks the best run by the ordering metric, never by a test."""
     metrics = headline_metrics(runs, metric)
     table = Table(title=f"{len(runs)} run(s), best {metric} first", title_justify="left")
     table.add_column("run", overflow="fold")

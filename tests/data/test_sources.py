@@ -396,8 +396,9 @@ def test_a_column_that_the_config_names_and_the_file_lacks_is_told_with_its_key(
 
 def test_a_price_that_is_needed_and_not_there_is_told_with_the_reason() -> None:
     assert lacking(data(), {}, ["Date", "Ticker", "Open", "High", "Low", "Last"]) == [
-        "t.csv: there is no column 'close', which data.feature_set=core needs; say where it stands with "
-        "data.columns.close=COLUMN; known: Date, Ticker, Open, High, Low, Last"
+        "t.csv: there is no column close, which data.feature_set=core needs; say where they stand "
+        "(data.columns.close=COLUMN), or do without prices (data.features=[...] and label columns of your own); "
+        "known: Date, Ticker, Open, High, Low, Last"
     ]
     said = lacking(data(features=["a"]), {"s": SignalTarget()}, ["Date", "Ticker", "a"])
     assert [line.split("'")[1] for line in said] == ["open", "high", "low", "close"]
@@ -451,7 +452,8 @@ def test_rows_without_a_key_are_not_duplicates_of_each_other(faults: Faults, row
 
 
 def test_a_duplicate_is_told_with_the_names_of_the_file(faults: Faults) -> None:
-    (said,) = faults("time,x\n1,5\n1,6\n", NUMBERS)
+    hint, said = faults("time,x\n1,5\n1,6\n", NUMBERS)
+    assert "data.instrument=COLUMN" in hint
     assert "column 'time': " in said
     assert "'all'" not in said
 

@@ -121,19 +121,30 @@ def test_a_model_that_was_published_under_this_name_before_is_replaced(tmp_path:
 
 def test_a_sweep_goes_on_when_a_job_fails_and_its_status_says_so(tmp_path: Path) -> None:
     price_frame(300).write_csv(tmp_path / "good.csv")
+    price_frame(20).write_csv(tmp_path / "short.csv")  # its header is right: only the run can find out
     rest = [override for override in QUIET if not override.startswith("data.path")]
-    done = cli(tmp_path, "--multirun", *rest, "data.path=nowhere.csv,good.csv")
+    done = cli(tmp_path, "--multirun", *rest, "data.path=short.csv,good.csv")
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").glob("*/*")
-    assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "multirun"}
+    assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "short.csv", "multirun"}
     assert [record_of(sweep / job)["status"] for job in ("0", "1")] == ["failed", "complete"]
-    assert record_of(sweep / "0")["stop_reason"].startswith("TableError: nowhere.csv: does not exist")
+    assert record_of(sweep / "0")["stop_reason"].startswith("TableError: short.csv: the longest unbroken stretch")
     assert "data.path=good.csv" in record_of(sweep / "1")["overrides"]
     lines = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
-    assert any(str(sweep / "0") in line and "nowhere.csv" in line for line in lines)
+    assert any("job 0 failed" in line and "short.csv" in line for line in lines)
+    assert any(f"1 of 2 jobs failed: {sweep / '0'}" in line for line in lines)
     assert not any("good.csv" in line for line in lines)  # only what failed is told
     assert f"compare {sweep}" in done.stdout
+
+
+def test_a_file_that_is_not_there_is_told_before_any_job_starts(tmp_path: Path) -> None:
+    price_frame(300).write_csv(tmp_path / "good.csv")
+    rest = [override for override in QUIET if not override.startswith("data.path")]
+    done = cli(tmp_path, "--multirun", *rest, "data.path=good.csv,nowhere.csv")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: nowhere.csv: does not exist")
+    assert {path.name for path in tmp_path.iterdir()} == {"good.csv"}
 
 
 @pytest.mark.parametrize(

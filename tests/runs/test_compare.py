@@ -62,9 +62,30 @@ def test_only_keys_that_differ_are_columns_and_paths_never_are(capsys: pytest.Ca
     rows, _ = table(capsys, "outputs")
     assert rows == [
         ["run", "status", "seed", "model.heads", "valid/loss"],
-        ["outputs/a", "complete", "0", '["x"]', "1.0000*"],
+        ["outputs/a", "complete", "0", '["x"]', "1.0000"],  # other heads, another loss: none is the best
         ["outputs/b", "complete", "1", '["y"]', "1.0000"],
     ]
+
+
+def test_keys_of_different_options_are_not_compared_but_their_names_are(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run("outputs/a", config={"data": {"name": "csv", "path": "p.csv", "clip": 10.0}})
+    write_run("outputs/b", config={"data": {"name": "us_stocks", "timestamp": "Date", "clip": 5.0}})
+    write_run("outputs/c", config={"data": {"name": "us_stocks", "timestamp": "Date", "clip": 9.0}})
+    rows, text = table(capsys, "outputs")
+    assert rows[0] == ["run", "status", "data.name", "data.path", "data.clip", "valid/loss"]
+    assert "no best run is marked" in text
+
+
+def test_keys_that_only_failed_runs_tried_are_left_out_and_many_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {f"k{number}": 0 for number in range(12)}
+    write_run("outputs/a", config={"training": keys})
+    write_run("outputs/b", config={"training": dict.fromkeys(keys, 1)})
+    write_run("outputs/c", status="failed", config={"training": keys, "seed": 9})
+    rows, text = table(capsys, "outputs")
+    assert rows[0][2:] == [*[f"training.k{number}" for number in range(10)], "valid/loss", "why"]
+    assert "2 more keys differ; --keys shows them" in text
+    rows, _ = table(capsys, "outputs", "--keys")
+    assert rows[0][2:-2] == [f"training.k{number}" for number in range(12)]
 
 
 def test_a_key_that_only_some_runs_have_differs_and_is_empty_in_the_others(capsys: pytest.CaptureFixture[str]) -> None:
