@@ -16,7 +16,7 @@ import pytest
 from hybrid_trainer.config.data import TableData, UsStocksData
 from hybrid_trainer.config.targets import ColumnTarget, SignalTarget, TargetConfig
 from hybrid_trainer.data.sources import Layout, Table, header, layout_for, load_table, read_table
-from hybrid_trainer.errors import TableError
+from hybrid_trainer.errors import ConfigError, TableError
 from tests.conftest import make_config, price_frame
 
 PRICES = {name: name for name in ("open", "high", "low", "close", "volume")}
@@ -401,7 +401,33 @@ def test_a_price_that_is_needed_and_not_there_is_told_with_the_reason() -> None:
         "known: Date, Ticker, Open, High, Low, Last"
     ]
     said = lacking(data(features=["a"]), {"s": SignalTarget()}, ["Date", "Ticker", "a"])
-    assert [line.split("'")[1] for line in said] == ["open", "high", "low", "close"]
+    assert len(said) == 1
+    assert said[0].startswith("t.csv: there is no column open or high or low or close, which the targets")
+
+
+def test_own_labels_without_prices_are_shown_the_way_out() -> None:
+    targets = {"s": SignalTarget(), "up": ColumnTarget(column="a", kind="regression")}
+    said = lacking(data(features=["a"]), targets, ["Date", "Ticker", "a"])
+    assert "model.heads=[up]" in said[0]
+
+
+def test_a_label_that_is_a_price_of_its_own_row_is_refused() -> None:
+    columns = ["Date", "Ticker", "open", "high", "low", "close"]
+    target = ColumnTarget(column="close", kind="regression")
+    with pytest.raises(
+        ConfigError, match=r"^data\.targets\.y\.column: 'close' is a price column, known at the decision"
+    ):
+        layout_for(data(), {"y": target}, columns, "t.csv")
+    target.allow_contemporaneous = True
+    layout_for(data(), {"y": target}, columns, "t.csv")
+
+
+def test_a_long_hole_in_an_instruments_rows_is_said(read: Read) -> None:
+    days = [f"2020-01-{day:02}" for day in range(1, 20)]
+    text = "time,x\n" + "".join(f"{day},1\n" for day in [*days, "2020-03-30", "2020-03-31"])
+    (note,) = read(text, NUMBERS).notes
+    assert "no row between 2020-01-19 and 2020-03-30" in note
+    assert read("time,x\n" + "".join(f"{day},1\n" for day in days), NUMBERS).notes == ()
 
 
 def test_the_embedded_data_set_is_loaded_with_the_default_config() -> None:

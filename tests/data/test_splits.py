@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hybrid_trainer.data.splits import Rows, Split, chronological, iso, report, verify
-from hybrid_trainer.data.targets import Target
+from hybrid_trainer.data.splits import Rows, Split, chronological, report, verify
+from hybrid_trainer.data.targets import Target, label_end
+from hybrid_trainer.data.timestamps import iso
 from hybrid_trainer.errors import TableError
 from hybrid_trainer.types import SPLITS, TargetSpec
-from tests.data.tables import SOME_EXAMPLES
+from tests.data.tables import SOME_EXAMPLES, closes_table
 
 DAY = 86_400 * 10**9
 
@@ -228,3 +229,14 @@ def test_the_report_states_dates_and_counts_that_add_up(panel: Clocks, split: Sp
 )
 def test_a_time_is_shown_as_a_date_and_a_plain_clock_as_its_number(nanoseconds: int, text: str) -> None:
     assert iso(nanoseconds) == text
+
+
+def test_an_instrument_that_ends_before_the_border_is_purged_on_the_calendar_of_all() -> None:
+    times = np.arange(100, dtype=np.int64)
+    table = closes_table(np.ones(100), np.ones(66), timestamp=np.concatenate([times, times[:66]]))
+    rows = np.arange(166)
+    end = label_end(table, 10)
+    split = chronological(rows, table.timestamp, end, [0.7, 0.15, 0.15])
+    # validation begins at 70: a label of 10 bars that begins at 60 or later may speak of it, whether rows follow or not
+    assert table.timestamp[split.rows["train"]].max() == 59
+    assert split.rows["train"].max() == 100 + 59
