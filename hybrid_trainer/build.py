@@ -20,9 +20,10 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data import splits
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
-from hybrid_trainer.data.sources import Layout, Table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import build_targets, label_end, scale_target
 from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint

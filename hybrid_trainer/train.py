@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
-from hybrid_trainer.data.sources import Table, load_table
+from hybrid_trainer.data.sources import load_table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed
 from hybrid_trainer.runs.logs import logging_to

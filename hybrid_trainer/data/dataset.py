@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.panel import Panel
 from hybrid_trainer.data.scaling import Scaler
-from hybrid_trainer.data.sources import Table
 from hybrid_trainer.data.splits import Split
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import Target
 from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader

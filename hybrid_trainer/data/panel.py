@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.features import compute_core
-from hybrid_trainer.data.sources import Table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
 
 

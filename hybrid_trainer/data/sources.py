@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,84 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig, TableData
-from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
+from hybrid_trainer.config.data import DataConfig, TableData
+from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data import checks, csv_diagnosis
-from hybrid_trainer.data.timestamps import iso, parse_timestamps
-from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
+from hybrid_trainer.data.layout import Layout, layout_for
+from hybrid_trainer.data.table import Table, note_on_order, notes_on_holes
+from hybrid_trainer.data.timestamps import parse_timestamps
+from hybrid_trainer.errors import TableError, did_you_mean
 
 SINGLE_INSTRUMENT = "all"
-_NEEDED = ("open", "high", "low", "close")
-_HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """Which columns of a file are read, and what they are.
-
-    Attributes:
-        timestamp, instrument: the key of a row; no instrument column: the whole table is one instrument.
-        prices: open, high, low, close, volume -> the file's column, for those that the file has and the run needs.
-        adjusted_close: open to close are scaled by this column / close, volume by the inverse.
-        numbers: columns read as numbers (features, context, regression labels).
-        labels: columns read as class labels.
-        optional: of the numbers, those in which an empty cell means 'no label'.
-    """
-
-    timestamp: str
-    instrument: str | None
-    prices: dict[str, str] = field(default_factory=dict)
-    adjusted_close: str | None = None
-    numbers: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-
-    @property
-    def number_columns(self) -> list[str]:
-        """Every column that must hold numbers, each once."""
-        adjusted = [self.adjusted_close] if self.adjusted_close else []
-        return list(dict.fromkeys([*self.prices.values(), *adjusted, *self.numbers]))
-
-    @property
-    def all_columns(self) -> list[str]:
-        """Every column that is read, each once."""
-        keys = [self.timestamp, *([self.instrument] if self.instrument else [])]
-        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Checked rows, sorted by instrument, then time; N rows.
-
-    Attributes:
-        file: where it came from, for messages; sha256: the digest of that file; layout: which of its columns are what.
-        timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
-        instrument: (N,) int64 into `instruments`, which are in alphabetical order.
-        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
-        prices, numbers: (N,) float64 each, NaN where missing; labels: (N,) text or None each.
-        notes: what was done to the rows on reading that a user should know.
-    """
-
-    file: str
-    sha256: str
-    layout: Layout
-    timestamp: NDArray[np.int64]
-    instrument: NDArray[np.int64]
-    instruments: tuple[str, ...]
-    line: NDArray[np.int64]
-    prices: dict[str, NDArray[np.float64]]
-    numbers: dict[str, NDArray[np.float64]]
-    labels: dict[str, NDArray[np.object_]]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.timestamp)
-
-    @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """The [start, stop) row range of each instrument, in the order of `instruments`."""
-        starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
-        return [(int(a), int(b)) for a, b in pairwise(starts)]
 
 
 def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
@@ -115,70 +44,6 @@ def table_path(config: DataConfig) -> Path:
         assert config.path is not None
         return Path(config.path)
     return Path(str(files("hybrid_trainer.data") / "us_stocks.csv.gz"))
-
-
-def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
-    """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
-    own = [target for target in targets.values() if isinstance(target, ColumnTarget)]
-    needs_prices = config.feature_set == "core" or len(own) < len(targets)
-    prices = _price_columns(config, columns) if needs_prices else {}
-    number_labels = [target.column for target in own if target.kind == "regression"]
-    layout = Layout(
-        timestamp=config.timestamp,
-        instrument=config.instrument,
-        prices=prices,
-        adjusted_close=config.adjusted_close if needs_prices else None,
-        numbers=tuple(dict.fromkeys([*config.features, *config.context, *number_labels])),
-        labels=tuple(dict.fromkeys(target.column for target in own if target.kind == "classification")),
-        optional=tuple(name for name in number_labels if name not in [*config.features, *config.context]),
-    )
-    required = {
-        "data.timestamp": [config.timestamp],
-        "data.instrument": [config.instrument] if config.instrument else [],
-        "data.columns": list(config.columns.values()),
-        "data.features": config.features,
-        "data.context": config.context,
-        "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
-        "data.targets": [target.column for target in own],
-    }
-    lacking = [
-        f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"
-        for key, names in required.items()
-        for name in names
-        if name not in columns
-    ]
-    if needs_prices:
-        why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
-        missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
-        if missing:
-            own_names = ",".join(name for name, target in targets.items() if isinstance(target, ColumnTarget))
-            without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
-            lacking.append(
-                f"{file}: there is no column {' or '.join(missing)}, which {why}; say where they stand "
-                f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without}); known: {', '.join(columns)}"
-            )
-    if lacking:
-        raise TableError("\n".join(lacking))
-    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close})
-    return layout
-
-
-def _refuse_known_labels(targets: dict[str, TargetConfig], inputs: set[str | None]) -> None:
-    """A label that stands among the prices is known at its own row; `consistency` has looked at the other inputs."""
-    for name, target in targets.items():
-        if isinstance(target, ColumnTarget) and target.column in inputs and not target.allow_contemporaneous:
-            raise ConfigError(
-                f"data.targets.{name}.column: '{target.column}' is a price column, known at the decision row; bring a "
-                f"column with the later value, or set data.targets.{name}.allow_contemporaneous=true"
-            )
-
-
-def _price_columns(config: DataConfig, columns: list[str]) -> dict[str, str]:
-    lower: dict[str, str] = {}
-    for column in columns:
-        lower.setdefault(column.lower(), column)
-    found = {name: config.columns.get(name) or lower.get(name) for name in PRICE_COLUMNS}
-    return {name: column for name, column in found.items() if column in columns}
 
 
 def header(path: Path) -> list[str]:
@@ -239,32 +104,10 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: _label_texts(frame[name])[order] for name in layout.labels},
         notes=(
-            *_note_on_order(path, timestamp, instrument),
-            *_notes_on_holes(path, timestamp[order], instrument[order], instruments),
+            *note_on_order(path, timestamp, instrument),
+            *notes_on_holes(path, timestamp[order], instrument[order], instruments),
         ),
     )
-
-
-def _note_on_order(path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
-    in_order = _sorted_within(timestamp, instrument)
-    return [] if in_order else [f"{path}: the rows were not in the order of time; they were sorted"]
-
-
-def _notes_on_holes(
-    path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
-) -> list[str]:
-    """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
-    notes = []
-    for code, name in enumerate(instruments):
-        times = timestamp[instrument == code]
-        steps = np.diff(times)
-        if len(steps) and steps.max() > _HOLE * np.median(steps):
-            longest = int(steps.argmax())
-            notes.append(
-                f"{path}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
-                "windows and labels go across such holes as if there were none"
-            )
-    return notes
 
 
 def _checked(
@@ -291,13 +134,6 @@ def _checked(
         readable=readable,
     )
     return timestamp, instrument, instruments, numbers, problems
-
-
-def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:
-    """Whether each instrument's rows, however mixed with others', are in the order of time."""
-    by_instrument = np.argsort(instrument, kind="stable")
-    times, codes = timestamp[by_instrument], instrument[by_instrument]
-    return bool(((np.diff(times) >= 0) | (np.diff(codes) != 0)).all())
 
 
 def _adjust(

@@ -18,7 +18,7 @@ from hybrid_trainer.config.targets import (
     VolatilityTarget,
 )
 from hybrid_trainer.data.features import Bars, Values, average_true_range, log_return, root_mean_square_return
-from hybrid_trainer.data.sources import Table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
 from hybrid_trainer.registry import Registry
 from hybrid_trainer.types import TargetSpec

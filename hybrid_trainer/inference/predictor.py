@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from hybrid_trainer.data.dataset import panel_tensors
 from hybrid_trainer.data.panel import build_panel
 from hybrid_trainer.data.scaling import Scaler
-from hybrid_trainer.data.sources import Table, read_table
+from hybrid_trainer.data.sources import read_table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.collect import collect

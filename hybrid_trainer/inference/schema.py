@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid_trainer.data.sources import Layout
+from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.errors import BundleError
 from hybrid_trainer.models import InputDims
 from hybrid_trainer.types import TargetSpec

@@ -5,6 +5,8 @@ Shape legend: B batch, T time, F feature, C channel, H hidden, K categorical inp
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -71,64 +73,9 @@ class EnhancedHybridModel(nn.Module):
         return outputs
 
 
-@MODELS.register("cnn")
-def convolutions_alone(
-    dims: InputDims,
-    *,
-    cnn_filters: list[int],
-    kernel_size: int,
-    pooling: str,
-    embeddings: dict[str, int],
-    use_context: bool,
-    context_units: int,
-    trunk_units: int,
-    dropout: float,
-) -> EnhancedHybridModel:
-    """The hybrid without its LSTM."""
-    return EnhancedHybridModel(
-        dims,
-        cnn_filters=cnn_filters,
-        kernel_size=kernel_size,
-        lstm_units=0,
-        lstm_layers=0,
-        pooling=pooling,
-        embeddings=embeddings,
-        use_context=use_context,
-        context_units=context_units,
-        trunk_units=trunk_units,
-        dropout=dropout,
-    )
-
-
-@MODELS.register("lstm")
-def lstm_alone(
-    dims: InputDims,
-    *,
-    lstm_units: int,
-    lstm_layers: int,
-    bidirectional: bool,
-    pooling: str,
-    embeddings: dict[str, int],
-    use_context: bool,
-    context_units: int,
-    trunk_units: int,
-    dropout: float,
-) -> EnhancedHybridModel:
-    """The hybrid without its convolutions."""
-    return EnhancedHybridModel(
-        dims,
-        cnn_filters=[],
-        kernel_size=1,
-        lstm_units=lstm_units,
-        lstm_layers=lstm_layers,
-        bidirectional=bidirectional,
-        pooling=pooling,
-        embeddings=embeddings,
-        use_context=use_context,
-        context_units=context_units,
-        trunk_units=trunk_units,
-        dropout=dropout,
-    )
+# The hybrid's parts, each alone: the same class with the other part left out.
+MODELS.register("cnn")(partial(EnhancedHybridModel, lstm_units=0, lstm_layers=0))
+MODELS.register("lstm")(partial(EnhancedHybridModel, cnn_filters=[], kernel_size=1))
 
 
 @MODELS.register("linear")

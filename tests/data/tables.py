@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.features import Bars
-from hybrid_trainer.data.sources import Layout, Table
+from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.table import Table
 
 Values = NDArray[np.float64]
 

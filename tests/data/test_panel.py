@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hybrid_trainer.data.features import CORE, compute_core
 from hybrid_trainer.data.panel import Panel, build_panel, find_segments
-from hybrid_trainer.data.sources import Table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
 from tests.data.tables import SOME_EXAMPLES, price_table, random_prices
 

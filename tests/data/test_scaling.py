@@ -14,7 +14,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 from hybrid_trainer import build
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
-from hybrid_trainer.data.sources import Table
+from hybrid_trainer.data.table import Table
 from tests.conftest import make_config
 from tests.data.tables import FEW_EXAMPLES, SOME_EXAMPLES, closes_table
 

@@ -15,7 +15,9 @@ import pytest
 
 from hybrid_trainer.config.data import TableData, UsStocksData
 from hybrid_trainer.config.targets import ColumnTarget, SignalTarget, TargetConfig
-from hybrid_trainer.data.sources import Layout, Table, header, layout_for, load_table, read_table
+from hybrid_trainer.data.layout import Layout, layout_for
+from hybrid_trainer.data.sources import header, load_table, read_table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
 from tests.conftest import make_config, price_frame
 

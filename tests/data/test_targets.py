@@ -17,7 +17,7 @@ from hybrid_trainer.config.targets import (
     TargetConfig,
     VolatilityTarget,
 )
-from hybrid_trainer.data.sources import Table
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import (
     NO_CLASS,
     Target,

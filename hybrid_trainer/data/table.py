@@ -1,0 +1,80 @@
+"""A table's checked rows, and what a user should know of their order and their holes. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.timestamps import iso
+
+_HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Checked rows, sorted by instrument, then time; N rows.
+
+    Attributes:
+        file: where it came from, for messages; sha256: the digest of that file; layout: which of its columns are what.
+        timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
+        instrument: (N,) int64 into `instruments`, which are in alphabetical order.
+        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
+        prices, numbers: (N,) float64 each, NaN where missing; labels: (N,) text or None each.
+        notes: what was done to the rows on reading that a user should know.
+    """
+
+    file: str
+    sha256: str
+    layout: Layout
+    timestamp: NDArray[np.int64]
+    instrument: NDArray[np.int64]
+    instruments: tuple[str, ...]
+    line: NDArray[np.int64]
+    prices: dict[str, NDArray[np.float64]]
+    numbers: dict[str, NDArray[np.float64]]
+    labels: dict[str, NDArray[np.object_]]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The [start, stop) row range of each instrument, in the order of `instruments`."""
+        starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
+        return [(int(a), int(b)) for a, b in pairwise(starts)]
+
+
+def note_on_order(path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
+    """Say that the rows were sorted, where they were not in the order of time."""
+    in_order = _sorted_within(timestamp, instrument)
+    return [] if in_order else [f"{path}: the rows were not in the order of time; they were sorted"]
+
+
+def notes_on_holes(
+    path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
+) -> list[str]:
+    """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
+    notes = []
+    for code, name in enumerate(instruments):
+        times = timestamp[instrument == code]
+        steps = np.diff(times)
+        if len(steps) and steps.max() > _HOLE * np.median(steps):
+            longest = int(steps.argmax())
+            notes.append(
+                f"{path}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
+                "windows and labels go across such holes as if there were none"
+            )
+    return notes
+
+
+def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:
+    """Whether each instrument's rows, however mixed with others', are in the order of time."""
+    by_instrument = np.argsort(instrument, kind="stable")
+    times, codes = timestamp[by_instrument], instrument[by_instrument]
+    return bool(((np.diff(times) >= 0) | (np.diff(codes) != 0)).all())
