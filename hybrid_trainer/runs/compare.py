@@ -164,8 +164,8 @@ def render(runs: list[Run], metric: str, keys: list[str], *, mark_best: bool) ->
     """The table: run, status, some keys, metrics; * marks the best run by the ordering metric, never by a test."""
     metrics = headline_metrics(runs, metric)
     table = Table(title=f"{len(runs)} run(s), best {metric} first", title_justify="left")
-    table.add_column("run", overflow="fold")
-    table.add_column("status")
+    table.add_column("run", no_wrap=True)
+    table.add_column("status", no_wrap=True)
     for key in keys:
         table.add_column(key, overflow="fold")
     for name in metrics:
