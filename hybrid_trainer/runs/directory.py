@@ -88,16 +88,7 @@ def claimed(
         "metrics": {},
         "provenance": provenance(),
     }
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        raise RunDirError(
-            f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
-            "one, or use resume to go on with that run"
-        ) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(without_nan(record), stream, indent=2)
+    _claim(path, record)
     run = RunDirectory(path, record)
     try:
         write_text(path / "config.yaml", config_yaml)
@@ -112,6 +103,20 @@ def claimed(
     except BaseException as error:
         _finish_if_possible(run, "failed", f"{type(error).__name__}: {error}")
         raise
+
+
+def _claim(path: Path, record: dict[str, Any]) -> None:
+    """Create the record exclusively: of any number of processes, one gets the directory."""
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        raise RunDirError(
+            f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
+            "one, or use resume to go on with that run"
+        ) from None
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(without_nan(record), stream, indent=2)
 
 
 def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:
