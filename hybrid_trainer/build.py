@@ -16,15 +16,18 @@ from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data import splits
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
+from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import build_targets, label_end, scale_target
+from hybrid_trainer.data.targets import build_targets, label_end, scale_target, shuffle_labels
 from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
@@ -66,6 +69,9 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         table, feature_set=config.data.feature_set, features=config.data.features, context=config.data.context
     )
     targets = build_targets(table, config.active_targets)
+    if config.data.shuffle_labels:
+        log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
+        targets = shuffle_labels(targets, config.seed)
     decidable = panel.decidable_rows(window)
     _refuse_no_window(panel, decidable, window, table.file)
     labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
@@ -109,6 +115,17 @@ def _refuse_no_window(
         f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
         f"model.time_window={window}; bring more rows or lower model.time_window"
     )
+
+
+def oracles(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
+    """What could be said at best, where that is known: {task: (N, D) log probabilities}; nothing for real data."""
+    if not isinstance(config.data, SyntheticData) or config.data.shuffle_labels:
+        return {}
+    return {
+        name: torch.from_numpy(np.log(best_signal_probabilities(config.data, target, data.table).clip(1e-30)))
+        for name, target in config.active_targets.items()
+        if isinstance(target, SignalTarget) and target.horizon == 1
+    }
 
 
 def model_spec(config: Config, data: Dataset) -> ModelSpec:

@@ -71,7 +71,7 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
 
     best_epoch = build.load_best(trainer, run.checkpoints)
     outputs = collect(trainer.model, data.loader("test", batch_size), on.precision)
-    results = judge.evaluate(data, outputs, config.active_targets)
+    results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
 

@@ -42,6 +42,9 @@ class DataConfig:
     context: list[str] = key([], "the table's own columns for the context branch (a text embedding, say)")
     missing: str = key("error", "a missing feature value: error: refuse the table; gap: no window crosses the row")
     targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
+    shuffle_labels: bool = key(
+        False, "give every row another row's label: nothing is left to learn, and what still beats chance is a leak"
+    )
     split: SplitConfig = key(SplitConfig(), "how rows are divided into train, valid and test")
     scaler: str = key("standard", "standard (mean, sd) | robust (median, quartiles) | none; fitted on training rows")
     clip: float | None = key(10.0, "scaled features are cut off at plus and minus this; null: not at all")
@@ -97,3 +100,26 @@ class ParquetData(TableData):
     """The same, under the name that says Parquet."""
 
     name: str = key("parquet", "which source reads the table")
+
+
+@dataclass(kw_only=True)
+class SyntheticData(DataConfig):
+    """Seeded prices with a planted signal, regimes and clustered volatility; what can be predicted at best is known."""
+
+    name: str = key("synthetic", "which source reads the table")
+    instrument: str | None = key("instrument", "column that names the instrument")
+    feature_set: str = key("core", "core: causal indicators from prices; none: data.features alone")
+    features: list[str] = key(["driver"], "the table's own columns to use as features; the signal is in 'driver'")
+    instruments: int = key(4, "how many instruments")
+    rows: int = key(3000, "rows of each instrument, one per minute")
+    generator_seed: int = key(0, "seed of the table; apart from `seed`, so that runs with other seeds see one table")
+    signal_strength: float = key(
+        1.0, "how far the signal moves the next return, in standard deviations of its noise; 0: there is no signal"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("data.instruments", self.instruments, low=1)
+        check_range("data.rows", self.rows, low=100, high=100_000_000)
+        check_range("data.generator_seed", self.generator_seed, low=0)
+        check_range("data.signal_strength", self.signal_strength, low=0, high=100)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid_trainer.config.callbacks import CallbacksConfig
-from hybrid_trainer.config.data import DataConfig, ParquetData, TableData, UsStocksData
+from hybrid_trainer.config.data import DataConfig, ParquetData, SyntheticData, TableData, UsStocksData
 from hybrid_trainer.config.keys import check_range, key
 from hybrid_trainer.config.model import (
     CnnModelConfig,
@@ -62,7 +62,7 @@ class Config(TopLevelConfig):
 
 # group -> value of its `name` key -> dataclass; conf/<group>/<option>.yaml extends one of these.
 OPTIONS: dict[str, dict[str, type[Any]]] = {
-    "data": {"us_stocks": UsStocksData, "csv": TableData, "parquet": ParquetData},
+    "data": {"us_stocks": UsStocksData, "csv": TableData, "parquet": ParquetData, "synthetic": SyntheticData},
     "model": {
         "hybrid": HybridModelConfig,
         "cnn": CnnModelConfig,

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hybrid_trainer.config.data import DataConfig, TableData
+from hybrid_trainer.config.data import DataConfig, SyntheticData, TableData
 from hybrid_trainer.config.targets import TargetConfig
-from hybrid_trainer.data import checks, csv_diagnosis
+from hybrid_trainer.data import checks, csv_diagnosis, synthetic
 from hybrid_trainer.data.layout import Layout, layout_for
 from hybrid_trainer.data.table import Table, note_on_order, notes_on_holes
 from hybrid_trainer.data.timestamps import parse_timestamps
 from hybrid_trainer.errors import TableError, did_you_mean
 
 SINGLE_INSTRUMENT = "all"
+SYNTHETIC = "data=synthetic"
 
 
 def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
@@ -28,14 +29,22 @@ def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
     Raises:
         TableError: the file can't be read or its content is wrong; every fault found is in the text.
     """
-    path = table_path(config)
-    return read_table(path, layout_for(config, targets, header(path), str(path)), missing=config.missing)
+    layout = check_columns(config, targets)
+    if not isinstance(config, SyntheticData):
+        return read_table(table_path(config), layout, missing=config.missing)
+    frame = synthetic.frame(config)
+    line = np.arange(1, len(frame) + 1, dtype=np.int64)
+    checked = _check(SYNTHETIC, frame, layout, config.missing, line)
+    checked.problems.raise_if_any()
+    return _sorted_table(SYNTHETIC, synthetic.digest(frame), frame, line, layout, checked)
 
 
-def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> None:
+def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> Layout:
     """Look at a table's header alone: a wrong path or column is told before a run has a directory."""
+    if isinstance(config, SyntheticData):
+        return layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC)
     path = table_path(config)
-    layout_for(config, targets, header(path), str(path))
+    return layout_for(config, targets, header(path), str(path))
 
 
 def table_path(config: DataConfig) -> Path:
@@ -78,9 +87,10 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
     frame, line = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
     if frame.is_empty():
         raise TableError(f"{path}: there is a header, but no row")
-    timestamp, instrument, instruments, numbers, problems = _checked(path, frame, layout, missing, line)
-    if problems.lines and _is_csv(path):  # now the exact lines are worth a slow look: a quoted cell may hold several
-        *_, problems = _checked(path, frame, layout, missing, csv_diagnosis.row_lines(path))
+    checked = _check(str(path), frame, layout, missing, line)
+    if checked.problems.lines and _is_csv(path):  # now the exact lines are worth a slow look: a cell may hold several
+        checked = _check(str(path), frame, layout, missing, csv_diagnosis.row_lines(path))
+    problems, timestamp = checked.problems, checked.timestamp
     if problems.lines and layout.instrument is None and len(np.unique(timestamp)) < len(timestamp):
         problems.lines.insert(
             0,
@@ -88,33 +98,21 @@ def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
             f"data.instrument=COLUMN (columns: {', '.join(columns)})",
         )
     problems.raise_if_any()
-    order = np.lexsort((timestamp, instrument))
-    prices = {name: numbers[column][order] for name, column in layout.prices.items()}
-    if layout.adjusted_close:
-        prices = _adjust(prices, numbers[layout.adjusted_close][order])
-    return Table(
-        file=str(path),
-        sha256=_sha256(path),
-        layout=layout,
-        timestamp=timestamp[order],
-        instrument=instrument[order],
-        instruments=instruments,
-        line=line[order],
-        prices=prices,
-        numbers={name: numbers[name][order] for name in layout.numbers},
-        labels={name: _label_texts(frame[name])[order] for name in layout.labels},
-        notes=(
-            *note_on_order(path, timestamp, instrument),
-            *notes_on_holes(path, timestamp[order], instrument[order], instruments),
-        ),
-    )
+    return _sorted_table(str(path), _sha256(path), frame, line, layout, checked)
 
 
-def _checked(
-    path: Path, frame: pl.DataFrame, layout: Layout, missing: str, line: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...], dict[str, NDArray[np.float64]], checks.Problems]:
-    """Times, instruments and numbers of a frame, with every fault that is in them."""
-    problems = checks.Problems(str(path))
+class _Checked(NamedTuple):
+    """Times, instruments and numbers of a frame in its own order, with every fault that is in them."""
+
+    timestamp: NDArray[np.int64]
+    instrument: NDArray[np.int64]
+    instruments: tuple[str, ...]
+    numbers: dict[str, NDArray[np.float64]]
+    problems: checks.Problems
+
+
+def _check(file: str, frame: pl.DataFrame, layout: Layout, missing: str, line: NDArray[np.int64]) -> _Checked:
+    problems = checks.Problems(file)
     timestamp = parse_timestamps(frame[layout.timestamp], line, problems)
     instrument, instruments = _instruments(frame, layout, line, problems)
     numbers = {name: frame[name].to_numpy().astype(np.float64, copy=True) for name in layout.number_columns}
@@ -133,7 +131,33 @@ def _checked(
         column=layout.timestamp,
         readable=readable,
     )
-    return timestamp, instrument, instruments, numbers, problems
+    return _Checked(timestamp, instrument, instruments, numbers, problems)
+
+
+def _sorted_table(
+    file: str, sha256: str, frame: pl.DataFrame, line: NDArray[np.int64], layout: Layout, checked: _Checked
+) -> Table:
+    timestamp, instrument, instruments, numbers, _ = checked
+    order = np.lexsort((timestamp, instrument))
+    prices = {name: numbers[column][order] for name, column in layout.prices.items()}
+    if layout.adjusted_close:
+        prices = _adjust(prices, numbers[layout.adjusted_close][order])
+    return Table(
+        file=file,
+        sha256=sha256,
+        layout=layout,
+        timestamp=timestamp[order],
+        instrument=instrument[order],
+        instruments=instruments,
+        line=line[order],
+        prices=prices,
+        numbers={name: numbers[name][order] for name in layout.numbers},
+        labels={name: _label_texts(frame[name])[order] for name in layout.labels},
+        notes=(
+            *note_on_order(file, timestamp, instrument),
+            *notes_on_holes(file, timestamp[order], instrument[order], instruments),
+        ),
+    )
 
 
 def _adjust(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +49,14 @@ class Table:
         return [(int(a), int(b)) for a, b in pairwise(starts)]
 
 
-def note_on_order(path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
+def note_on_order(file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
     """Say that the rows were sorted, where they were not in the order of time."""
     in_order = _sorted_within(timestamp, instrument)
-    return [] if in_order else [f"{path}: the rows were not in the order of time; they were sorted"]
+    return [] if in_order else [f"{file}: the rows were not in the order of time; they were sorted"]
 
 
 def notes_on_holes(
-    path: Path, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
+    file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
 ) -> list[str]:
     """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
     notes = []
@@ -67,7 +66,7 @@ def notes_on_holes(
         if len(steps) and steps.max() > _HOLE * np.median(steps):
             longest = int(steps.argmax())
             notes.append(
-                f"{path}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
+                f"{file}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
                 "windows and labels go across such holes as if there were none"
             )
     return notes

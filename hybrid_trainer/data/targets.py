@@ -59,6 +59,17 @@ def build_targets(table: Table, configs: dict[str, TargetConfig]) -> list[Target
     ]
 
 
+def shuffle_labels(targets: list[Target], seed: int) -> list[Target]:
+    """Give every labelled row the label of another one, in each task on its own; rows without a label stay so."""
+    shuffled = []
+    for index, target in enumerate(targets):
+        rows = np.flatnonzero(target.labelled)
+        values = target.values.copy()
+        values[rows] = target.values[np.random.default_rng([seed, index]).permutation(rows)]
+        shuffled.append(replace(target, values=values))
+    return shuffled
+
+
 def future(x: Values, bars: int) -> Values:
     """x at t + bars; NaN in the last `bars` rows."""
     out = np.full_like(x, np.nan)

@@ -23,6 +23,7 @@ class TaskResult:
         rows: how many had a label.
         metrics: the model's. baselines: each baseline's, by its name.
         strongest: for each metric the baseline that is best by it, which is the hardest to beat.
+        oracle: what could be reached at best, where that is known (data=synthetic).
     """
 
     spec: TargetSpec
@@ -30,6 +31,7 @@ class TaskResult:
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     strongest: dict[str, str]
+    oracle: dict[str, float] | None = None
 
     def baseline(self, metric: str) -> float:
         """The strongest baseline's value of a metric."""
@@ -42,10 +44,19 @@ class TaskResult:
 
 
 def evaluate(
-    data: Dataset, outputs: dict[str, Tensor], configs: dict[str, TargetConfig], part: str = "test"
+    data: Dataset,
+    outputs: dict[str, Tensor],
+    configs: dict[str, TargetConfig],
+    part: str = "test",
+    oracles: dict[str, Tensor] | None = None,
 ) -> list[TaskResult]:
-    """Judge raw outputs {task: (R, D)} for the decision rows of a part; masked rows don't count."""
+    """Judge raw outputs {task: (R, D)} for the decision rows of a part; masked rows don't count.
+
+    Args:
+        oracles: {task: (N, D)} raw outputs for every row of the panel, of who knows how the data came about.
+    """
     results = []
+    known = oracles or {}
     rows = torch.from_numpy(data.split.rows[part])
     for target in data.targets:
         spec = target.spec
@@ -63,6 +74,7 @@ def evaluate(
                 metrics=_metrics(spec, outputs[spec.name], label, mask),
                 baselines=said,
                 strongest=strongest,
+                oracle=_metrics(spec, known[spec.name][rows], label, mask) if spec.name in known else None,
             )
         )
     return results
@@ -88,6 +100,7 @@ def as_json(results: list[TaskResult]) -> dict[str, Any]:
             "model": result.metrics,
             "baselines": result.baselines,
             "strongest_baseline": result.strongest,
+            **({"oracle": result.oracle} if result.oracle else {}),
         }
         for result in results
     }

@@ -30,6 +30,9 @@ def results_table(results: list[TaskResult]) -> str:
         ("", "left"),
     ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
+    known = any(result.oracle for result in results)
+    if known:
+        table.add_column("oracle", justify="right")
     for result in results:
         for index, (metric, value) in enumerate(result.metrics.items()):
             better = "better" if result.beaten(metric) else ("same" if value == result.baseline(metric) else "worse")
@@ -41,6 +44,7 @@ def results_table(results: list[TaskResult]) -> str:
                 f"{result.baseline(metric):.4f}",
                 result.strongest[metric],
                 better,
+                *([f"{result.oracle[metric]:.4f}" if result.oracle else ""] if known else []),
                 end_section=index == len(result.metrics) - 1,
             )
     console = Console(file=io.StringIO(), width=100, color_system=None)

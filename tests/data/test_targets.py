@@ -27,6 +27,7 @@ from hybrid_trainer.data.targets import (
     future_sum,
     label_end,
     scale_target,
+    shuffle_labels,
 )
 from hybrid_trainer.errors import ConfigError, TableError
 from hybrid_trainer.types import TargetSpec
@@ -348,3 +349,23 @@ def test_a_label_ends_horizon_bars_later_on_its_instruments_own_clock_and_then_o
     # behind an instrument's last row on the calendar of all, behind that without an end
     assert label_end(table, 2).tolist() == [25, 70, 90, never, 90, never, never]
     assert label_end(table, 1).tolist() == [20, 25, 70, 90, 15, 90, never]
+
+
+# Shuffled labels.
+
+
+def test_shuffled_labels_are_the_same_labels_on_other_rows_and_rows_without_one_stay_so() -> None:
+    table = price_table({"A": random_prices(400, seed=0)})
+    made = build_targets(table, {"signal": SignalTarget(), "sl_tp": SlTpTarget()})
+    for before, after in zip(made, shuffle_labels(made, 3), strict=True):
+        assert after.spec == before.spec
+        assert (after.labelled == before.labelled).all()
+        kept = before.labelled
+        moved = (after.values[kept] != before.values[kept]).reshape(kept.sum(), -1).any(axis=1)
+        assert moved.mean() > 0.3
+        order = [np.lexsort(values[kept].reshape(kept.sum(), -1).T) for values in (before.values, after.values)]
+        assert (before.values[kept][order[0]] == after.values[kept][order[1]]).all()
+    assert all(
+        np.array_equal(one.values, other.values, equal_nan=True)
+        for one, other in zip(shuffle_labels(made, 3), shuffle_labels(made, 3), strict=True)
+    )

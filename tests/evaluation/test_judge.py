@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.evaluation import judge, report
 from hybrid_trainer.evaluation.judge import TaskResult, as_json, evaluate, headline
 from hybrid_trainer.types import METRICS, TargetSpec
 
@@ -177,3 +178,17 @@ def test_the_json_holds_the_model_and_every_baseline(results: dict[str, TaskResu
         "baselines": results["volatility"].baselines,
         "strongest_baseline": results["volatility"].strongest,
     }
+
+
+def test_an_oracle_is_judged_on_the_same_rows_and_told_in_the_json(config: Config, data: Dataset) -> None:
+    rows = data.split.rows["test"]
+    whole = {spec.name: torch.randn(len(data.panel), spec.dim) for spec in data.specs}
+    outputs = {task: raw[torch.from_numpy(rows)] for task, raw in whole.items()}
+    results = judge.evaluate(data, outputs, config.active_targets, oracles={"signal": whole["signal"]})
+    by_name = {result.spec.name: result for result in results}
+    assert by_name["signal"].oracle == by_name["signal"].metrics
+    assert by_name["regime"].oracle is None
+    said = judge.as_json(results)
+    assert said["signal"]["oracle"] == said["signal"]["model"]
+    assert "oracle" not in said["regime"]
+    assert "oracle" in report.results_table(results)
