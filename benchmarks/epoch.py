@@ -8,13 +8,14 @@ dataloader   a plain loop over a DataLoader of a map-style Dataset with default 
 lightning    Lightning's Trainer over the same DataLoader (where the extra [bench] is installed)
 keras        Keras (TensorFlow) `fit` of the same architecture on windows in memory (the same)
 
-Each round runs every loop once, one after the other, so that a drift of the machine meets all alike; the ratio to the
-floor is taken within a round, and the median of the rounds is shown.
+Each round runs every loop once, one after the other in an order that turns, so that a drift of the machine meets all
+alike; the ratio to the floor is taken within a round, and the median of the rounds is shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import json
 import os
@@ -245,10 +246,14 @@ def measure(size: Size, threads: int, rounds: int) -> dict[str, list[float]]:
     panel = panel_of(size)
     loops = {name: make(size, panel) for name, make in LOOPS.items() if name not in NEEDS or _installed(NEEDS[name])}
     seconds: dict[str, list[float]] = {name: [] for name in loops}
+    names = list(loops)
     for number in range(rounds + 1):
-        for name, epoch in loops.items():
+        turned = number % len(names)  # who comes after whom changes: TensorFlow's threads spin on for a while
+        for name in names[turned:] + names[:turned]:
+            gc.collect()
+            time.sleep(0.2)
             began = time.perf_counter()
-            epoch()
+            loops[name]()
             if number:
                 seconds[name].append(time.perf_counter() - began)
     return seconds
