@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.features import compute_core
+from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
 
@@ -85,13 +86,3 @@ def _to_float32(values: NDArray[np.float64], names: tuple[str, ...], table: Tabl
             "feature (float32 ends at 3.4e38); scale the column"
         )
     return matrix
-
-
-def find_segments(usable: NDArray[np.bool_], instrument: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return (S, 2) int64: the longest [start, stop) ranges of usable rows of one instrument."""
-    if not len(usable):
-        return np.empty((0, 2), dtype=np.int64)
-    border = np.concatenate([[True], instrument[1:] != instrument[:-1]])
-    starts = np.flatnonzero(usable & (border | np.concatenate([[True], ~usable[:-1]])))
-    ends = np.flatnonzero(usable & np.concatenate([border[1:] | ~usable[1:], [True]])) + 1
-    return np.stack([starts, ends], axis=1).astype(np.int64)

@@ -15,7 +15,7 @@ from hybrid_trainer.config.data import DataConfig, SyntheticData, TableData
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data import checks, csv_diagnosis, synthetic
 from hybrid_trainer.data.layout import Layout, layout_for
-from hybrid_trainer.data.table import Table, note_on_order, notes_on_holes
+from hybrid_trainer.data.table import Coded, Table, note_on_order, notes_on_holes
 from hybrid_trainer.data.timestamps import parse_timestamps
 from hybrid_trainer.errors import TableError, did_you_mean
 
@@ -152,7 +152,7 @@ def _sorted_table(
         line=line[order],
         prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
-        labels={name: _label_texts(frame[name])[order] for name in layout.labels},
+        labels={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.labels},
         notes=(
             *note_on_order(file, timestamp, instrument),
             *notes_on_holes(file, timestamp[order], instrument[order], instruments),
@@ -211,7 +211,7 @@ def _instruments(
     return codes.to_numpy().astype(np.int64), names
 
 
-def _label_texts(column: pl.Series) -> NDArray[np.object_]:
+def _label_texts(column: pl.Series) -> list[str | None]:
     """Class labels as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None."""
     if column.dtype.is_float():
         whole = column.fill_nan(None).drop_nulls()
@@ -219,7 +219,7 @@ def _label_texts(column: pl.Series) -> NDArray[np.object_]:
             column = column.fill_nan(None).cast(pl.Int64)
     elif column.dtype == pl.String and column.drop_nulls().str.contains(r"^-?(0|[1-9]\d*)(\.0+)?$").all():
         column = column.str.replace(r"\.0+$", "")
-    return np.array(column.cast(pl.String).to_list(), dtype=object)
+    return column.cast(pl.String).to_list()
 
 
 def _is_parquet(path: Path) -> bool:

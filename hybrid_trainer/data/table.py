@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,28 @@ from hybrid_trainer.data.timestamps import iso
 _HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
 
 
+@dataclass(frozen=True)
+class Coded:
+    """A text column as numbers: (N,) int32 `codes` into `names`, which are in alphabetical order; -1 is 'missing'."""
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, texts: list[str | None]) -> Coded:
+        """Number the texts."""
+        names = tuple(sorted({text for text in texts if text is not None}))
+        numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+        return cls(np.array([numbers.get(text, -1) for text in texts], dtype=np.int32), names)
+
+    def texts(self) -> list[str | None]:
+        """The texts back, None where missing."""
+        return [None if code < 0 else self.names[code] for code in self.codes.tolist()]
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Coded:
+        return Coded(self.codes[rows], self.names)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Checked rows, sorted by instrument, then time; N rows.
@@ -23,7 +45,7 @@ class Table:
         timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
         instrument: (N,) int64 into `instruments`, which are in alphabetical order.
         line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
-        prices, numbers: (N,) float64 each, NaN where missing; labels: (N,) text or None each.
+        prices, numbers: (N,) float64 each, NaN where missing. labels, categories: text columns, (N,) each.
         notes: what was done to the rows on reading that a user should know.
     """
 
@@ -36,7 +58,8 @@ class Table:
     line: NDArray[np.int64]
     prices: dict[str, NDArray[np.float64]]
     numbers: dict[str, NDArray[np.float64]]
-    labels: dict[str, NDArray[np.object_]]
+    labels: dict[str, Coded]
+    categories: dict[str, Coded] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -197,8 +197,9 @@ def build_column(name: str, table: Table, config: ColumnTarget) -> Target:
     if config.kind == "regression":
         spec = TargetSpec(name=name, kind="regression", dim=1, horizon=config.horizon, labels=(config.column,))
         return Target(spec=spec, values=table.numbers[config.column][:, None].copy())
-    texts = table.labels[config.column]
-    classes = sorted({text for text in texts if text is not None}, key=_natural)
+    column = table.labels[config.column]
+    order = sorted(range(len(column.names)), key=lambda code: _natural(column.names[code]))
+    classes = [column.names[code] for code in order]
     if len(classes) < 2:
         raise TableError(
             f"{table.file}: column '{config.column}' (data.targets.{name}) holds "
@@ -209,9 +210,8 @@ def build_column(name: str, table: Table, config: ColumnTarget) -> Target:
             f"data.targets.{name}.kind: column '{config.column}' holds {len(classes)} different values; "
             "use kind=regression for numbers"
         )
-    codes = {text: code for code, text in enumerate(classes)}
     spec = TargetSpec(name=name, kind="classification", dim=len(classes), horizon=config.horizon, labels=tuple(classes))
-    values = np.array([codes.get(text, NO_CLASS) for text in texts], dtype=np.int64)
+    values = np.append(np.argsort(order), NO_CLASS)[column.codes].astype(np.int64)  # code -1 takes the last entry
     return Target(spec=spec, values=values)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.features import CORE, compute_core
-from hybrid_trainer.data.panel import Panel, build_panel, find_segments
+from hybrid_trainer.data.panel import Panel, build_panel
+from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
 from tests.data.tables import SOME_EXAMPLES, price_table, random_prices

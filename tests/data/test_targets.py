@@ -17,7 +17,7 @@ from hybrid_trainer.config.targets import (
     TargetConfig,
     VolatilityTarget,
 )
-from hybrid_trainer.data.table import Table
+from hybrid_trainer.data.table import Coded, Table
 from hybrid_trainer.data.targets import (
     NO_CLASS,
     Target,
@@ -245,7 +245,7 @@ def test_a_builder_that_is_not_there_is_told_with_its_key() -> None:
 
 
 def column_table(texts: list[str | None]) -> Table:
-    return closes_table([1.0] * len(texts), labels={"y": np.array(texts, dtype=object)})
+    return closes_table([1.0] * len(texts), labels={"y": Coded.of(texts)})
 
 
 def test_the_classes_of_a_column_are_numbered_by_value_and_empty_cells_are_masked() -> None:
