@@ -15,6 +15,7 @@ from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
+from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
@@ -200,13 +201,16 @@ def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
     """The callbacks in the order in which they are told; the checkpoint holds the state of those before it."""
     settings = config.callbacks
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
-    if settings.tensorboard.enabled:
-        chosen.append(TensorBoard(log_dir))
+    tensorboard = TensorBoard(log_dir) if settings.tensorboard.enabled else None
+    if tensorboard is not None:
+        chosen.append(tensorboard)
     stopping = settings.early_stopping
     if stopping.enabled:
         chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
     checkpoint = settings.checkpoint
     chosen.append(Checkpoint(run_path / "checkpoints", Monitor(checkpoint.monitor, checkpoint.mode)))
+    if settings.resources.enabled:
+        chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     if settings.progress.enabled:
         chosen.append(ProgressReport())
     return chosen

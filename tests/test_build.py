@@ -17,6 +17,7 @@ from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
+from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
 from hybrid_trainer.config.consistency import known_monitors
 from hybrid_trainer.config.schema import Config
@@ -258,22 +259,32 @@ def test_callbacks_are_those_of_the_config_and_the_checkpoint_sees_the_state_of_
         "early_stopping.min_delta=0.25",
         "checkpoint.monitor=valid/signal/macro_f1",
         "checkpoint.mode=max",
+        "resources.every_seconds=5",
     ]
     config = make_config(*(f"callbacks.{override}" for override in overrides))
     made = build.callbacks(config, tmp_path, tmp_path / "logs")
-    assert [type(one) for one in made] == [HistoryFile, TensorBoard, EarlyStopping, Checkpoint, ProgressReport]
-    history, tensorboard, stopping, checkpoint, _ = made
+    assert [type(one) for one in made] == [
+        HistoryFile,
+        TensorBoard,
+        EarlyStopping,
+        Checkpoint,
+        Resources,
+        ProgressReport,
+    ]
+    history, tensorboard, stopping, checkpoint, resources, _ = made
     assert isinstance(history, HistoryFile) and history.path == tmp_path / "history.jsonl"
     assert isinstance(tensorboard, TensorBoard) and tensorboard.folder == tmp_path / "logs"
     assert isinstance(stopping, EarlyStopping) and stopping.patience == 3
     assert (stopping.monitor.metric, stopping.monitor.min_delta) == ("valid/signal/accuracy", 0.25)
     assert isinstance(checkpoint, Checkpoint) and checkpoint.folder == tmp_path / "checkpoints"
     assert checkpoint.monitor.metric == "valid/signal/macro_f1"
+    assert isinstance(resources, Resources) and resources.tensorboard is tensorboard
+    assert (resources.path, resources.every_seconds) == (tmp_path / "resources.jsonl", 5.0)
     assert not stopping.monitor.lower_is_better and not checkpoint.monitor.lower_is_better
 
 
 def test_callbacks_can_be_switched_off(tmp_path: Path) -> None:
-    off = [f"callbacks.{name}.enabled=false" for name in ("tensorboard", "early_stopping", "progress")]
+    off = [f"callbacks.{name}.enabled=false" for name in ("tensorboard", "early_stopping", "progress", "resources")]
     made = build.callbacks(make_config(*off), tmp_path, tmp_path)
     assert [type(one) for one in made] == [HistoryFile, Checkpoint]
 

@@ -86,6 +86,7 @@ def test_a_run_leaves_everything_that_the_directory_promises(finished: Path) -> 
         "overrides.yaml",
         "run.json",
         "history.jsonl",
+        "resources.jsonl",
         "train.log",
         "split_report.json",
         "checkpoints/best.pt",

@@ -28,9 +28,13 @@ class TensorBoard(Callback):
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the row; a NaN (a metric without any label) would only break the chart."""
         row = trainer.history[-1]
-        for name, value in row.items():
-            if name != "epoch" and math.isfinite(value):
-                self._writer.add_scalar(_tag(name), value, int(row["epoch"]))
+        self.write({_tag(name): value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
+
+    def write(self, scalars: dict[str, float], epoch: int) -> None:
+        """Draw one point of each curve; also for callbacks that have numbers of their own."""
+        for tag, value in scalars.items():
+            if math.isfinite(value):
+                self._writer.add_scalar(tag, value, epoch)
         self._writer.flush()
 
     def fit_end(self, trainer: Trainer) -> None:

@@ -49,6 +49,17 @@ class ProgressConfig:
 
 
 @dataclass(kw_only=True)
+class ResourcesConfig:
+    """Write time, CPU, memory and GPU figures to resources.jsonl and TensorBoard; never to the history."""
+
+    enabled: bool = key(True, "write them at all")
+    every_seconds: float = key(30.0, "the longest time without a row; at the end of an epoch there always is one")
+
+    def __post_init__(self) -> None:
+        check_range("callbacks.resources.every_seconds", self.every_seconds, above=0)
+
+
+@dataclass(kw_only=True)
 class CallbacksConfig:
     """All callbacks."""
 
@@ -56,4 +67,5 @@ class CallbacksConfig:
     early_stopping: EarlyStoppingConfig = key(EarlyStoppingConfig(), "stop when nothing improves")
     checkpoint: CheckpointConfig = key(CheckpointConfig(), "keep the best and the last epoch")
     tensorboard: TensorBoardConfig = key(TensorBoardConfig(), "curves for TensorBoard")
+    resources: ResourcesConfig = key(ResourcesConfig(), "what the run costs")
     progress: ProgressConfig = key(ProgressConfig(), "what the terminal shows")
