@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from types import FrameType
 
+from hybrid_trainer import completion
 from hybrid_trainer.errors import UserError, did_you_mean
 from hybrid_trainer.version import __version__
 
@@ -27,6 +28,7 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
 Groups, chosen with GROUP=OPTION; files in ./conf/GROUP/ are options too:
 {groups}
 
+  --dry-run        one batch through everything: shapes, parameters, memory, time per epoch; nothing is written
   --cfg job        show the composed config and stop
   --info, --hydra-help, --shell-completion                       Hydra's own flags
 """
@@ -88,6 +90,9 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _compose_and_run(arguments: list[str]) -> int:
+    if completion.is_query(arguments) and (offered := completion.offers(COMMANDS)) is not None:
+        sys.stdout.write(" ".join(offered))
+        return 0
     from hybrid_trainer import launch
 
     if any(argument.split("=")[0] in _HYDRA_FLAGS for argument in arguments):

@@ -143,7 +143,7 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
 
 
-def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_dir: Path, on: Machine) -> Trainer:
+def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback]) -> Trainer:
     """Model, criterion, optimizer, schedule and callbacks, joined."""
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
@@ -169,7 +169,7 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_
     return Trainer(
         stepper,
         schedule(config, optimizer, steps_per_epoch),
-        callbacks(config, run_path, log_dir),
+        callbacks,
         epochs=settings.epochs,
         device=on.device,
         accumulate=settings.accumulate,

@@ -12,18 +12,22 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hybrid_trainer import completion
 from hybrid_trainer.config import messages, user_files
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
+from hybrid_trainer.dry_run import dry_run
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
 from hybrid_trainer.train import train
 
 _MULTIRUN = ("--multirun", "-m")
+_DRY_RUN = "--dry-run"
 
 
 def launch(arguments: list[str]) -> int:
@@ -31,15 +35,20 @@ def launch(arguments: list[str]) -> int:
     given = [argument for argument in arguments if argument not in _MULTIRUN]
     arguments = user_files.take_config_option(arguments)
     flags = [argument for argument in arguments if argument.startswith("-")]
-    unknown = [flag for flag in flags if flag not in _MULTIRUN]
+    unknown = [flag for flag in flags if flag not in (*_MULTIRUN, _DRY_RUN)]
     if unknown:
         raise UserError(f"{unknown[0]}: no such option; --help shows what there is")
+    if _DRY_RUN in flags and len(set(flags)) > 1:
+        raise UserError("--dry-run: tries one run; leave --multirun away and give each key one value")
     overrides = prepare(user_files.overrides() + [argument for argument in arguments if argument not in flags])
-    if flags:
+    if flags and _DRY_RUN not in flags:
         return _sweep(overrides)
     tree = compose_config(overrides)
     config = to_config(tree)
     check_columns(config.data, config.active_targets)
+    if _DRY_RUN in flags:
+        dry_run(config)
+        return 0
     HydraConfig.instance().set_config(tree)
     train(config, Path(tree.hydra.run.dir), given)
     return 0
@@ -50,6 +59,8 @@ def hand_to_hydra(arguments: list[str]) -> int:
     arguments = user_files.take_config_option(arguments)
     overrides = [argument for argument in arguments if not argument.startswith("-") and "=" in argument]
     rest = [argument for argument in arguments if argument not in overrides]
+    if completion.is_query(arguments):
+        Plugins.instance().register(user_files.OwnOptions)
     if "--cfg" in rest or "-c" in rest:
         to_config(compose_config(prepare(user_files.overrides() + overrides)))
     try:

@@ -65,7 +65,7 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     write_json(run.path / "split_report.json", data.split_report)
     _log_split(data)
     spec = build.model_spec(config, data)
-    trainer = build.trainer(config, spec, data, run.path, _log_dir(config, run), on)
+    trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run)))
     batch_size = config.training.batch_size
     trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
 

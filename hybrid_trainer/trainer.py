@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
@@ -87,8 +88,7 @@ class Trainer:
         metrics = self._metrics()
         loader.epoch = self.epoch
         self.step_in_epoch = 0
-        batches = iter(loader)
-        while group := list(islice(batches, self.accumulate)):
+        for group in self.groups(loader):
             for batch, (parts, outputs) in zip(group, self.stepper.train(group), strict=True):
                 self.tally.add(parts)
                 _update(metrics, outputs, batch)
@@ -97,6 +97,12 @@ class Trainer:
             self._notify("step_end")
         self.tally.raise_if_not_finite(self.epoch + 1, "training")
         return self.tally.compute("train") | _compute(metrics, "train")
+
+    def groups(self, loader: WindowLoader) -> Iterator[list[Batch]]:
+        """The batches of each step; the last group may be smaller."""
+        batches = iter(loader)
+        while group := list(islice(batches, self.accumulate)):
+            yield group
 
     @torch.inference_mode()
     def evaluate(self, loader: WindowLoader, part: str) -> EpochRow:

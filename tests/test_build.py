@@ -47,7 +47,8 @@ def make_data(folder: Path, frame: pl.DataFrame, *overrides: str) -> tuple[Confi
 def make_trainer(folder: Path, config: Config, data: Dataset) -> Trainer:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    return build.trainer(config, build.model_spec(config, data), data, folder, folder / "tensorboard", MACHINE)
+    looking_on = build.callbacks(config, folder, folder / "tensorboard")
+    return build.trainer(config, build.model_spec(config, data), data, MACHINE, looking_on)
 
 
 def own_frame(rows: int = 60, labels: list[float | None] | None = None) -> pl.DataFrame:

@@ -7,7 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -35,6 +37,15 @@ def overrides(folder: Path = Path("conf")) -> list[str]:
             )
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     return [f"hydra.searchpath=['file://{quoted}']"]
+
+
+class OwnOptions(SearchPathPlugin):
+    """Lets Hydra's shell completion see ./conf: it reads no override, so `hydra.searchpath` says nothing to it."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append ./conf where it is a folder."""
+        if Path("conf").is_dir():
+            search_path.append("own", f"file://{Path('conf').resolve()}")
 
 
 def take_config_option(arguments: list[str]) -> list[str]:

@@ -39,6 +39,12 @@ class PanelTensors:
             mask={task: values.to(device) for task, values in self.mask.items()},
         )
 
+    def bytes(self) -> int:
+        """The memory that they take."""
+        parts = [self.features, self.ids, *self.targets.values(), *self.mask.values()]
+        parts += [] if self.context is None else [self.context]
+        return sum(part.numel() * part.element_size() for part in parts)
+
 
 class WindowLoader:
     """Batches of windows that end in given decision rows; iterating it once is one epoch.

@@ -58,6 +58,10 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_ends_well(page: str, workspace: Path) -> None:
     for command in commands(page):
+        if command.startswith("eval "):
+            in_place = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+            subprocess.run(["bash", "-euc", in_place], cwd=workspace, check=True)
+            continue
         words = shlex.split(command)
         words[0] = words[0].removeprefix(".venv/bin/")
         if words[0] != "python":
@@ -69,6 +73,7 @@ def test_every_command_of_a_page_ends_well(page: str, workspace: Path) -> None:
         run_dirs = sorted(path.parent for path in workspace.glob("outputs/*/*/run.json"))
         words = [word.replace("outputs/DATE/TIME-XXXXXX", str(run_dirs[0] if run_dirs else "")) for word in words]
         trains = len(words) == 3 or "=" in words[3] or words[3] in ("--multirun", "--config")
+        trains = trains or words[3] == "--dry-run"
         short = SHORT if trains and "--cfg" not in words else []
         line = [sys.executable, *words[1:], *short]
         done = subprocess.run(line, cwd=workspace, capture_output=True, text=True, check=False)

@@ -1,0 +1,31 @@
+"""What the Tab key offers beside Hydra's groups and keys: commands and flags. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+FLAGS = ("--multirun", "--config", "--dry-run", "--cfg", "--help", "--version")
+
+
+def is_query(arguments: list[str]) -> bool:
+    """Whether the shell asks what could stand here: `--shell-completion query=bash`."""
+    asks = any(argument in ("--shell-completion", "-sc") for argument in arguments)
+    return asks and any(argument.startswith("query=") for argument in arguments)
+
+
+def offers(commands: Iterable[str]) -> list[str] | None:
+    """The commands or flags that fit the word being typed; None where only Hydra knows.
+
+    The shell says what has been typed in COMP_LINE, and where the cursor is in COMP_POINT.
+    """
+    line = os.environ.get("COMP_LINE", "")
+    line = line[: int(os.environ.get("COMP_POINT", len(line)))]
+    before = line.split()
+    word = "" if line.endswith(" ") or not before else before.pop()
+    if word.startswith("-"):
+        return [flag for flag in FLAGS if flag.startswith(word)]
+    if len(before) > 1 and before[1] in commands:
+        return []  # a command's arguments are folders and files: the shell completes them itself
+    fitting = [command for command in commands if command.startswith(word)]
+    return fitting if len(before) == 1 and word and fitting else None

@@ -1,0 +1,73 @@
+"""The Tab key, in a real bash: groups, options, keys, commands and flags."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hybrid_trainer import completion
+
+PRESS_TAB = """
+eval "$(hybrid-trainer --shell-completion install=bash)" || exit 3
+COMP_LINE={line!r}; COMP_POINT=${{#COMP_LINE}}; COMP_WORDS=($COMP_LINE); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+hydra_bash_completion
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+def tab(line: str, folder: Path) -> set[str]:
+    """What bash offers for a line with the cursor at its end."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", PRESS_TAB.format(line=line)],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("hybrid-trainer model=", {"model=hybrid", "model=cnn", "model=lstm", "model=linear"}),
+        ("hybrid-trainer seed=1 training.ep", {"training.epochs="}),
+        ("hybrid-trainer com", {"compare"}),
+        ("hybrid-trainer --dr", {"--dry-run"}),
+    ],
+)
+def test_the_tab_key_completes(line: str, offered: set[str], tmp_path: Path) -> None:
+    assert tab(line, tmp_path) == offered
+
+
+def test_an_option_of_ones_own_is_offered_too(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 1\n")
+    assert tab("hybrid-trainer experiment=mi", tmp_path) == {"experiment=mine"}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("hybrid-trainer ", None),
+        ("hybrid-trainer p", ["predict"]),
+        ("hybrid-trainer tr", None),
+        ("hybrid-trainer seed=1 p", None),
+        ("hybrid-trainer compare out", []),
+        ("hybrid-trainer compare ", []),
+        ("hybrid-trainer --", list(completion.FLAGS)),
+    ],
+)
+def test_only_what_no_config_key_could_be_is_answered_here(
+    line: str, offered: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line + " training.epochs=3")
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    assert completion.offers(["compare", "predict"]) == offered
