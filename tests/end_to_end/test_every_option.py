@@ -1,0 +1,219 @@
+"""Every option of every group, every experiment and every value of every key: composed, and trained for one step."""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from hybrid_trainer import build
+from hybrid_trainer.config import user_files
+from hybrid_trainer.config.known_keys import known_keys
+from hybrid_trainer.config.schema import OPTIONS
+from hybrid_trainer.config.targets import TARGETS
+from hybrid_trainer.data.sources import load_table
+from hybrid_trainer.seeding import seed_everything
+from tests.conftest import make_config, price_frame
+from tests.engine.helpers import same, weights
+
+CONF = Path(str(files("hybrid_trainer.conf")))
+SMALL = ["model.time_window=8", "training.batch_size=4096", "training.epochs=1", "training.threads=1"]
+TABLE = ["data=csv", "data.path=t.csv", "data.instrument=instrument"]
+SYNTHETIC = ["data=synthetic", "data.instruments=2", "data.rows=300"]
+OF_GROUP = {
+    "data=csv": ["data.path=t.csv", "data.instrument=instrument"],
+    "data=parquet": ["data.path=t.parquet", "data.instrument=instrument"],
+    "data=synthetic": SYNTHETIC[1:],
+}
+
+# For each key the values that are tried, each with what it needs beside it; a new key must be entered here.
+VALUES: dict[str, list[str]] = {
+    "seed": ["7"],
+    "paths.root": ["elsewhere"],
+    "paths.processed_data_path": ["t.csv data=csv data.instrument=instrument"],
+    "paths.model_save_path": ["models"],
+    "paths.log_dir": ["boards"],
+    "data.timestamp": ["day"],
+    "data.instrument": ["ticker"],
+    "data.columns": ["{close:last}"],
+    "data.adjusted_close": ["adjusted"],
+    "data.feature_set": ["core", "none data.features=[a,b]", "auto data.features=[a]"],
+    "data.features": ["[a,b]"],
+    "data.context": ["[a,b]"],
+    "data.missing": ["error", "gap data.features=[holes]"],
+    "data.targets": ["{signal:{builder:signal,classes:5}}", "{own:{column:b,kind:regression}}"],
+    "data.shuffle_labels": ["true"],
+    "data.split.kind": ["chronological"],
+    "data.split.fractions": ["[0.5,0.25,0.25]"],
+    "data.scaler": ["standard", "robust", "none"],
+    "data.clip": ["null", "3.0"],
+    "data.path": ["t.parquet"],
+    "data.instruments": ["3"],
+    "data.rows": ["400"],
+    "data.generator_seed": ["5"],
+    "data.signal_strength": ["0"],
+    "model.time_window": ["2", "20"],
+    "model.heads": ["[regime]", "[volatility,signal]"],
+    "model.embeddings": ["{}", "{instrument:3}"],
+    "model.use_context": ["false data.context=[a,b]"],
+    "model.pooling": ["last", "mean", "attention"],
+    "model.context_units": ["4 data.context=[a,b]"],
+    "model.trunk_units": ["8"],
+    "model.dropout": ["0", "0.5"],
+    "model.cnn_filters": ["[8]", "[8,16,8]"],
+    "model.kernel_size": ["1", "5"],
+    "model.lstm_units": ["8"],
+    "model.lstm_layers": ["3"],
+    "model.bidirectional": ["true", "true model.pooling=attention"],
+    "training.epochs": ["2"],
+    "training.batch_size": ["16"],
+    "training.accumulate": ["3 training.batch_size=16"],
+    "training.learning_rate": ["0.01"],
+    "training.optimizer": ["adamw", "adam", "sgd"],
+    "training.weight_decay": ["0"],
+    "training.momentum": ["0 training.optimizer=sgd"],
+    "training.clip_norm": ["null", "0.1"],
+    "training.loss_weights": ["{signal:0.5}"],
+    "training.losses": ["{volatility:mse}", "{signal:cross_entropy,sl_tp:huber}"],
+    "training.schedule.kind": ["none", "plateau", "cosine", "onecycle"],
+    "training.schedule.warmup_steps": ["5", "5 training.schedule.kind=cosine", "5 training.schedule.kind=none"],
+    "training.schedule.monitor": ["valid/signal/macro_f1"],
+    "training.schedule.factor": ["0.1"],
+    "training.schedule.patience": ["0"],
+    "training.schedule.min_learning_rate": ["0", "1e-4 training.schedule.kind=cosine"],
+    "training.precision": ["auto", "fp32", "bf16", "fp16"],
+    "training.device": ["auto", "cpu"],
+    "training.threads": ["1"],  # more would be this process's for good
+    "training.deterministic": ["true", "false"],
+    "callbacks.early_stopping.enabled": ["false"],
+    "callbacks.early_stopping.monitor": ["valid/volatility/r2"],
+    "callbacks.early_stopping.mode": ["min", "max"],
+    "callbacks.early_stopping.patience": ["1"],
+    "callbacks.early_stopping.min_delta": ["0.5"],
+    "callbacks.checkpoint.monitor": ["valid/regime/mcc"],
+    "callbacks.checkpoint.mode": ["min", "max"],
+    "callbacks.tensorboard.enabled": ["false"],
+    "callbacks.resources.enabled": ["false"],
+    "callbacks.resources.every_seconds": ["0.001"],
+    "callbacks.progress.enabled": ["false"],
+}
+TARGET_VALUES: dict[str, dict[str, list[str]]] = {
+    "signal": {
+        "horizon": ["1"],
+        "classes": ["3", "5"],
+        "thresholds": ["[0.3]"],
+        "lookback": ["10"],
+    },
+    "volatility": {"horizon": ["3"]},
+    "regime": {"horizon": ["5"], "threshold": ["0.3"]},
+    "sl_tp": {"horizon": ["3"], "atr_window": ["5"]},
+    "column": {
+        "horizon": ["4"],
+        "column": ["b"],
+        "kind": ["regression", "classification"],
+        "allow_contemporaneous": ["true data.features=[a,b]"],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table with every sort of column, as CSV and as Parquet."""
+    path = tmp_path_factory.mktemp("options")
+    frame = price_frame(rows=300)
+    generator = np.random.default_rng(0)
+    holes = [None if row % 50 == 7 else float(row % 9) for row in range(len(frame))]
+    frame = frame.with_columns(
+        day=pl.col("timestamp"),
+        ticker=pl.col("instrument"),
+        last=pl.col("close") * 1.5,
+        adjusted=pl.col("close") * 0.5,
+        a=pl.Series(generator.normal(size=len(frame))),
+        b=pl.Series(generator.integers(0, 3, len(frame))),
+        holes=pl.Series(holes, dtype=pl.Float64),
+    )
+    frame.write_csv(path / "t.csv")
+    frame.write_parquet(path / "t.parquet")
+    return path
+
+
+def train_one_step(folder: Path, run: Path, overrides: list[str]) -> None:
+    """Compose, load, and train for an epoch of one step (or the few that the overrides ask for)."""
+    config = make_config(*overrides)
+    seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
+    on = build.machine(config)
+    data = build.dataset(config, load_table(config.data, config.active_targets), on.device)
+    trainer = build.trainer(
+        config, build.model_spec(config, data), data, on, build.callbacks(config, run, run / "board")
+    )
+    before = weights(trainer.model)
+    batch_size = config.training.batch_size
+    history = trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
+    assert len(history) == trainer.epoch >= 1
+    assert math.isfinite(history[-1]["valid/loss"])
+    after = weights(trainer.model)
+    assert not same(before, after)
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+
+
+def options() -> list[str]:
+    return [f"{group}={path.stem}" for group in OPTIONS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("option", options())
+def test_every_option_of_every_group_trains(
+    option: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    table = [] if option.startswith("data=") else TABLE
+    train_one_step(folder, tmp_path, [*table, option, *OF_GROUP.get(option, []), *SMALL])
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_trains(
+    experiment: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    train_one_step(folder, tmp_path, [f"experiment={experiment}", *SMALL])
+
+
+def test_every_key_and_every_target_builder_has_values_to_try() -> None:
+    names = {f"{group}.name" for group in OPTIONS}  # what picks the option
+    assert set(VALUES) == set(known_keys()) - names
+    for builder, schema in TARGETS.items():
+        assert set(TARGET_VALUES[builder]) == set(schema.__dataclass_fields__) - {"builder"}, builder
+    assert set(OPTIONS) | {"experiment"} == set(user_files.GROUPS)
+
+
+@pytest.mark.parametrize("given", [f"{key}={value}" for key, values in VALUES.items() for value in values])
+def test_every_key_trains(given: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    known = known_keys()[given.partition("=")[0]]
+    table = SYNTHETIC if known.options == ["data=synthetic"] else TABLE
+    train_one_step(folder, tmp_path, [*table, *SMALL, *given.split()])
+
+
+@pytest.mark.parametrize(
+    ("builder", "given"),
+    [
+        (builder, f"{key}={value}")
+        for builder, keys in TARGET_VALUES.items()
+        for key, values in keys.items()
+        for value in values
+    ],
+)
+def test_every_key_of_every_target_trains(
+    builder: str, given: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    needed = [f"builder={builder}"]
+    if builder == "column":
+        needed += ["column=b", "kind=classification"]
+    first, *rest = given.split()
+    entry = [f"data.targets.mine.{word}" for word in (*needed, first)]
+    train_one_step(folder, tmp_path, [*TABLE, *SMALL, "model.heads=[mine]", *rest, *entry])
