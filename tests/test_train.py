@@ -313,7 +313,7 @@ def test_an_interrupt_leaves_an_interrupted_run(
 def test_a_run_that_fails_behind_the_training_is_not_complete(
     prices_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    def fail(*given: object) -> None:
+    def fail(*given: object, **named: object) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr(place, fail)

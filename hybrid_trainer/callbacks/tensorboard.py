@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.callbacks.base import Callback
@@ -21,6 +23,9 @@ class TensorBoard(Callback):
 
     def fit_start(self, trainer: Trainer) -> None:
         """Open the event file."""
+        # Where TensorFlow is installed, TensorBoard would import it to write a file: seconds, and warnings of its own.
+        # A module of this name is how TensorBoard itself is told to do without.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from torch.utils.tensorboard import SummaryWriter  # half a second, which only runs that train need
 
         self._writer = SummaryWriter(str(self.folder))

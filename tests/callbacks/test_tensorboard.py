@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,20 @@ def test_no_two_numbers_have_one_tag() -> None:
         "lr",
     ]
     assert len({_tag(name) for name in names}) == len(names)
+
+
+def test_no_tensorflow_is_imported_where_it_is_installed(tmp_path: Path) -> None:
+    """A module of that name that cannot be imported without a noise stands for it."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('tensorflow was imported')\n")
+    program = (
+        "from pathlib import Path\n"
+        "from hybrid_trainer.callbacks.tensorboard import TensorBoard\n"
+        "board = TensorBoard(Path('board'))\n"
+        "board.fit_start(None)\n"
+        "board.write({'a': 1.0}, 1)\n"
+        "board.fit_end(None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert scalars(tmp_path / "board") == {"a": {1: 1.0}}

@@ -185,7 +185,7 @@ def test_a_run_directory_lies_under_the_root_and_ends_with_a_random_part() -> No
 
 def test_a_composed_tree_that_lacks_a_section_is_refused() -> None:
     tree = OmegaConf.create({"seed": 1, "data": {"path": "x"}})
-    with pytest.raises(ConfigError, match=r"^data: choose an option: data=us_stocks \| csv \| parquet$"):
+    with pytest.raises(ConfigError, match=r"^data: choose an option: data=us_stocks \| csv \| parquet \| synthetic$"):
         to_config(tree)
 
 

@@ -30,7 +30,7 @@ def test_a_type_is_written_as_a_user_reads_it() -> None:
 
 def test_a_key_knows_every_option_that_has_it() -> None:
     assert known_keys()["data.path"].options == ["data=csv", "data=parquet"]
-    assert known_keys()["data.clip"].options == ["data=us_stocks", "data=csv", "data=parquet"]
+    assert known_keys()["data.clip"].options == ["data=us_stocks", "data=csv", "data=parquet", "data=synthetic"]
 
 
 def test_the_keys_of_a_section_inside_a_section_are_listed_by_their_whole_path() -> None:

@@ -93,10 +93,13 @@ def test_an_override_without_a_key_is_refused(override: str) -> None:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("data=null", "data: 'null' is not an option; write data=us_stocks or csv or parquet"),
-        ("~data", "data: a group cannot be removed; write data=us_stocks or csv or parquet"),
-        ("data=", "data: '' is not an option; write data=us_stocks or csv or parquet"),
-        ("data=[csv,parquet]", "data: '[csv,parquet]' is not an option; write data=us_stocks or csv or parquet"),
+        ("data=null", "data: 'null' is not an option; write data=us_stocks or csv or parquet or synthetic"),
+        ("~data", "data: a group cannot be removed; write data=us_stocks or csv or parquet or synthetic"),
+        ("data=", "data: '' is not an option; write data=us_stocks or csv or parquet or synthetic"),
+        (
+            "data=[csv,parquet]",
+            "data: '[csv,parquet]' is not an option; write data=us_stocks or csv or parquet or synthetic",
+        ),
         ("model=5", "model: '5' is not an option; write model=hybrid or cnn or lstm or linear"),
         ("training={epochs: 3}", "training: '{epochs: 3}' is not an option; write training=default"),
     ],

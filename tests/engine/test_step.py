@@ -35,7 +35,8 @@ def test_a_step_lowers_the_loss_of_its_batch(precision: str, optimizer: str) -> 
     stepper = make_stepper(precision=precision, optimizer=optimizer, learning_rate=0.01)
     with torch.no_grad():
         before = stepper.forward(BATCH)[0].total.item()
-    assert step(stepper).total.item() == pytest.approx(before, rel=1e-6)
+    # In half precision a processor may have other kernels for forward passes that will not be differentiated.
+    assert step(stepper).total.item() == pytest.approx(before, rel=1e-6 if precision == "fp32" else 1e-3)
     with torch.no_grad():
         after = stepper.forward(BATCH)[0].total.item()
     assert after < before - 1e-3
