@@ -87,6 +87,10 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
     train = split.rows["train"]
     targets = fit_targets(targets, train, window)
+    for target in targets:
+        if target.spec.borders:
+            borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
+            log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
     ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
