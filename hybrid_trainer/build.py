@@ -30,7 +30,7 @@ from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import label_end
 from hybrid_trainer.data.vocabulary import Vocabulary
-from hybrid_trainer.data.weights import class_weights
+from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -185,23 +185,14 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, run_path: Path, log_
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
     """The (C,) class weights of every task that tells classes, from its training labels; {} for `none`."""
-    kind = config.training.class_weights
-    if kind == "none":
+    settings = config.training
+    if settings.class_weights == "none":
         return {}
-    cap = config.training.class_weight_cap if kind == "capped" else None
-    train = data.split.rows["train"]
-    found = {}
-    for target in data.targets:
-        if target.spec.kind == "classification":
-            labels = target.values[train[target.labelled[train]]]
-            weights = class_weights(labels, target.spec.dim, cap)
-            log.info("class weights of %s: %s", target.spec.name, _said(target.spec.labels, weights))
-            found[target.spec.name] = torch.from_numpy(weights).float()
-    return found
-
-
-def _said(names: tuple[str, ...], numbers: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
-    return ", ".join(f"{name} {number:.3g}" for name, number in zip(names, numbers, strict=True))
+    cap = settings.class_weight_cap if settings.class_weights == "capped" else None
+    found = weights_by_task(data.targets, data.split.rows["train"], cap)
+    for task, weights in found.items():
+        log.info("class weights of %s: %s", task, ", ".join(f"{weight:.3g}" for weight in weights))
+    return {task: torch.from_numpy(weights).float() for task, weights in found.items()}
 
 
 def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Schedule:

@@ -16,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, messages
+from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
-from hybrid_trainer.config.targets import TARGETS, builder_of, spread_horizons
+from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 CONFIG_MODULE = "hybrid_trainer.conf"

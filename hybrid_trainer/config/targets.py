@@ -285,32 +285,6 @@ def builder_of(name: str, entry: dict[str, Any]) -> str:
     return str(entry.get("builder") or ("column" if entry.get("column") else name))
 
 
-def spread_horizons(targets: dict[str, Any]) -> dict[str, Any]:
-    """Turn each entry with `horizons: [1, 5]` into one entry per horizon: NAME_1, NAME_5; others stay as they are.
-
-    Raises:
-        ConfigError: `horizons` isn't a list of different positive integers, or an entry has such a name already.
-    """
-    spread: dict[str, Any] = {}
-    for name, entry in targets.items():
-        builder = TARGETS.get(builder_of(name, entry)) if isinstance(entry, dict) else None
-        horizons = entry.get("horizons") if builder and issubclass(builder, PriceTarget) else None
-        if horizons is None:
-            made = {name: entry}
-        else:
-            path = f"data.targets.{name}.horizons"
-            good = isinstance(horizons, list) and all(type(one) is int and one > 0 for one in horizons)
-            if not (good and horizons and len(set(horizons)) == len(horizons)):
-                raise ConfigError(f"{path}: {horizons} must be different positive integers, such as [1, 5, 20]")
-            base = entry | {"builder": builder_of(name, entry), "horizons": None}
-            made = {f"{name}_{horizon}": base | {"horizon": horizon} for horizon in horizons}
-        for new in made:
-            if new in spread or (new != name and new in targets):
-                raise ConfigError(f"data.targets.{name}: '{new}' is the name of another target as well; rename one")
-        spread |= made
-    return spread
-
-
 def _check_probabilities(name: str, given: list[float], count: int | None) -> None:
     increasing = all(a < b for a, b in zip([0.0, *given], [*given, 1.0], strict=True))
     if not increasing or (count is not None and len(given) != count):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.targets import Target
+
 
 def average_uniqueness(held: NDArray[np.int64], blocks: list[tuple[int, int]]) -> NDArray[np.float32]:
     """Average uniqueness of labels that overlap (Lopez de Prado, 2018, section 4.4).
@@ -37,3 +39,14 @@ def class_weights(labels: NDArray[np.int64], classes: int, cap: float | None = N
     """
     balanced: NDArray[np.float64] = len(labels) / (classes * np.bincount(labels, minlength=classes))
     return balanced if cap is None else np.minimum(balanced, cap * balanced.min())
+
+
+def weights_by_task(
+    targets: list[Target], train_rows: NDArray[np.int64], cap: float | None
+) -> dict[str, NDArray[np.float64]]:
+    """The class weights of every target that tells classes, from its labelled training rows."""
+    return {
+        target.spec.name: class_weights(target.at(train_rows[target.labelled[train_rows]]), target.spec.dim, cap)
+        for target in targets
+        if target.spec.kind == "classification"
+    }

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from hybrid_trainer.config.compose import load_config
 from hybrid_trainer.config.consistency import kind_of, known_monitors
+from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import (
     ColumnTarget,
@@ -19,7 +20,6 @@ from hybrid_trainer.config.targets import (
     SignalTarget,
     TripleBarrierTarget,
     VolatilityTarget,
-    spread_horizons,
 )
 from hybrid_trainer.config.training import TrainingConfig
 from hybrid_trainer.errors import ConfigError
