@@ -40,30 +40,35 @@ def future_extreme(x: Values, horizon: int, pick: np.ufunc) -> Values:
     return extreme
 
 
-def per_instrument(
-    table: Table,
-    compute: Callable[[Bars], Values],
-    *,
-    behind: int | None = None,
-    ahead: int = 0,
-    chunk: int = _CHUNK,
-) -> Values:
-    """Compute one value per row from each block's bars alone; (N,) float64, NaN where it isn't finite.
-
-    Args:
-        compute: from the bars of some rows, a value for each of them.
-        behind, ahead: how many rows before and after its own a value reads; a long block is then computed in chunks
-            that overlap by as many. None: the whole block at once.
-    """
+def per_instrument(table: Table, compute: Callable[[Bars], Values]) -> Values:
+    """Compute one value per row from each block's bars alone; (N,) float64, NaN where it isn't finite."""
     out = np.full(len(table), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         for start, stop in table.blocks:
-            size = chunk if behind is not None else max(stop - start, 1)
-            for first in range(start, stop, size):
-                last = min(first + size, stop)
-                low, high = max(first - (behind or 0), start), min(last + ahead, stop)
-                out[first:last] = compute(Bars.of(table.prices, low, high))[first - low : last - low]
+            out[start:stop] = compute(Bars.of(table.prices, start, stop))
     out[~np.isfinite(out)] = np.nan
+    return out
+
+
+def per_row(table: Table, compute: Callable[[Bars], Values], *, behind: int, ahead: int, chunk: int = _CHUNK) -> Values:
+    """Compute one value per row t from the bars [t - behind, t + ahead] alone; NaN where these are not in one block.
+
+    The rows are taken in chunks that overlap by as many bars, whatever the blocks: neither one long instrument nor very
+    many short ones are slow.
+
+    Returns:
+        (N,) float64, NaN where it isn't finite.
+    """
+    out = np.empty(len(table))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for first in range(0, len(table), chunk):
+            last = min(first + chunk, len(table))
+            low, high = max(first - behind, 0), min(last + ahead, len(table))
+            part = compute(Bars.of(table.prices, low, high))[first - low : last - low]
+            out[first:last] = np.where(np.isfinite(part), part, np.nan)
+    for start, stop in table.blocks:
+        out[start : min(start + behind, stop)] = np.nan
+        out[max(stop - ahead, start) : stop] = np.nan
     return out
 
 

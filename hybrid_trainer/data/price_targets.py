@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybrid_trainer.config.targets import RegimeTarget, SignalTarget, SlTpTarget, VolatilityTarget
-from hybrid_trainer.data.ahead import classes, future, future_extreme, future_sum, per_instrument
+from hybrid_trainer.data.ahead import classes, future, future_extreme, future_sum, per_row
 from hybrid_trainer.data.features import Bars, Values, average_true_range, log_return, root_mean_square_return
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
@@ -32,7 +32,7 @@ def build_signal(name: str, table: Table, config: SignalTarget) -> Target:
         horizon=config.horizon,
         labels=SIGNAL_CLASSES[config.classes],
     )
-    scores = per_instrument(table, score, behind=config.rows_behind, ahead=config.horizon)
+    scores = per_row(table, score, behind=config.rows_behind, ahead=config.horizon)
     return _cut(spec, scores, borders, config.threshold_quantiles)
 
 
@@ -46,7 +46,7 @@ def build_volatility(name: str, table: Table, config: VolatilityTarget) -> Targe
         return 0.5 * log_squares
 
     spec = number_spec(name, config.horizon, "log_volatility", config.quantiles)
-    values = per_instrument(table, realised, behind=config.rows_behind, ahead=config.horizon)
+    values = per_row(table, realised, behind=config.rows_behind, ahead=config.horizon)
     return Target(spec=spec, values=values[:, None])
 
 
@@ -59,7 +59,7 @@ def build_regime(name: str, table: Table, config: RegimeTarget) -> Target:
         return future_sum(returns, config.horizon) / future_sum(np.abs(returns), config.horizon)
 
     spec = TargetSpec(name=name, kind="classification", dim=3, horizon=config.horizon, labels=REGIME_CLASSES)
-    scores = per_instrument(table, efficiency, behind=config.rows_behind, ahead=config.horizon)
+    scores = per_row(table, efficiency, behind=config.rows_behind, ahead=config.horizon)
     return _cut(spec, scores, [-config.threshold, config.threshold], config.threshold_quantiles)
 
 
@@ -85,7 +85,7 @@ def build_sl_tp(name: str, table: Table, config: SlTpTarget) -> Target:
     )
     values = np.empty((len(table), 2))
     for number, compute in enumerate((adverse, favourable)):
-        values[:, number] = per_instrument(table, compute, behind=config.rows_behind, ahead=config.horizon)
+        values[:, number] = per_row(table, compute, behind=config.rows_behind, ahead=config.horizon)
     return Target(spec=spec, values=values)
 
 

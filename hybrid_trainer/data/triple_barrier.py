@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hybrid_trainer.config.targets import TripleBarrierTarget
-from hybrid_trainer.data.ahead import future, per_instrument
+from hybrid_trainer.data.ahead import future, per_row
 from hybrid_trainer.data.features import Bars, Values, root_mean_square_return
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
@@ -27,9 +27,7 @@ def build_triple_barrier(name: str, table: Table, config: TripleBarrierTarget) -
     only where all bars of the horizon are there, also when the first of them decides: else the last rows of an
     instrument would have no time-outs. The label interval that purging counts with is the whole horizon.
     """
-    signed = per_instrument(
-        table, lambda bars: first_touch(bars, config), behind=config.rows_behind, ahead=config.horizon
-    )
+    signed = per_row(table, lambda bars: first_touch(bars, config), behind=config.rows_behind, ahead=config.horizon)
     labelled = np.isfinite(signed)
     held = np.where(labelled, np.minimum(np.abs(signed), config.horizon), 0).astype(np.int64)
     values = np.full(len(table), NO_CLASS, dtype=np.int64)
