@@ -60,7 +60,7 @@ def per_row(table: Table, compute: Callable[[Bars], Values], *, behind: int, ahe
         (N,) float64, NaN where it isn't finite.
     """
     out = np.empty(len(table))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for first in range(0, len(table), chunk):
             last = min(first + chunk, len(table))
             low, high = max(first - behind, 0), min(last + ahead, len(table))

@@ -74,7 +74,13 @@ def build_forecast(name: str, table: Table, config: FutureTarget) -> Forecast:
     for index, column in enumerate(config.columns):
         whole = table.prices[prices[column]] if column in prices else table.numbers[column]
         for start in range(0, len(table), _CHUNK):
-            values[start : start + _CHUNK, index] = whole[start : start + _CHUNK]
+            with np.errstate(over="ignore"):
+                values[start : start + _CHUNK, index] = whole[start : start + _CHUNK]
+        for row in np.flatnonzero(np.isinf(values[:, index]))[:1]:
+            raise TableError(
+                f"{table.file}:{table.line[row]}: column '{column}': {whole[row]:g} is too large for a forecast "
+                "(float32 ends at 3.4e38); scale the column"
+            )
     steps = range(1, config.steps + 1)
     spec = TargetSpec(
         name=name,

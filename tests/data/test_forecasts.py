@@ -61,6 +61,14 @@ def test_a_price_column_is_taken_as_the_run_uses_it() -> None:
     assert target.at(np.array([0, 1])).tolist() == [[2.0], [3.0]]
 
 
+def test_a_number_beyond_float32_is_refused_with_its_place() -> None:
+    with pytest.raises(TableError) as caught:
+        forecast(1, 3, a=[1, 1e39, 2])
+    assert str(caught.value) == (
+        "t.csv:3: column 'a': 1e+39 is too large for a forecast (float32 ends at 3.4e38); scale the column"
+    )
+
+
 @FEW_EXAMPLES
 @given(st.integers(0, 2**31), st.integers(1, 4), st.integers(1, 5))
 def test_scales_are_those_of_the_rows_that_labelled_training_rows_read(seed: int, steps: int, window: int) -> None:

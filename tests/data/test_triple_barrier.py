@@ -50,6 +50,7 @@ def test_the_barriers_stand_at_multiples_of_the_deviation_each_on_its_own() -> N
     assert label([(0.3, 4.1)], take_profit=2.0, stop_loss=2.0) == TAKE
     assert label([(0.3, 3.9)], take_profit=2.0, stop_loss=1.5) == STOP
     assert label([(0.9, 2.1)], take_profit=2.0, stop_loss=1.0) == OUT
+    assert label([(0.9, 1e9)], take_profit=1e6, stop_loss=1.0) == OUT  # as good as no barrier
 
 
 def test_a_barrier_that_is_just_reached_is_touched() -> None:
