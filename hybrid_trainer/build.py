@@ -23,13 +23,15 @@ from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data import splits
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import build_targets, label_end, scale_target, shuffle_labels
+from hybrid_trainer.data.targets import label_end
 from hybrid_trainer.data.vocabulary import Vocabulary
+from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -85,7 +87,11 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     horizon = max(target.spec.horizon for target in targets)
     split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
     train = split.rows["train"]
-    targets = [scale_target(target, train) for target in targets]
+    targets = fit_targets(targets, train, window)
+    for target in targets:
+        if target.spec.borders:
+            borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
+            log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
     ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
@@ -125,7 +131,7 @@ def oracles(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
     return {
         name: torch.from_numpy(np.log(best_signal_probabilities(config.data, target, data.table).clip(1e-30)))
         for name, target in config.active_targets.items()
-        if isinstance(target, SignalTarget) and target.horizon == 1
+        if isinstance(target, SignalTarget) and target.horizon == 1 and target.thresholds is not None
     }
 
 
@@ -147,7 +153,9 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     """Model, criterion, optimizer, schedule and callbacks, joined."""
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
-    criterion = Criterion(data.specs, settings.losses, settings.loss_weights, on.device)
+    criterion = Criterion(
+        data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
+    )
     optimizer = make_optimizer(
         settings.optimizer,
         model,
@@ -174,6 +182,18 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
         device=on.device,
         accumulate=settings.accumulate,
     )
+
+
+def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
+    """The (C,) class weights of every task that tells classes, from its training labels; {} for `none`."""
+    settings = config.training
+    if settings.class_weights == "none":
+        return {}
+    cap = settings.class_weight_cap if settings.class_weights == "capped" else None
+    found = weights_by_task(data.targets, data.split.rows["train"], cap)
+    for task, weights in found.items():
+        log.info("class weights of %s: %s", task, ", ".join(f"{weight:.3g}" for weight in weights))
+    return {task: torch.from_numpy(weights).float() for task, weights in found.items()}
 
 
 def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Schedule:

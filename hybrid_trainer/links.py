@@ -6,6 +6,8 @@ Shape legend: B batch, D output of a head.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,8 +16,29 @@ from hybrid_trainer.types import TargetSpec
 
 
 def to_scaled(raw: Tensor, spec: TargetSpec) -> Tensor:
-    """Raw (B, D) outputs of a regression head -> numbers in scaled units; positive with a softplus link."""
+    """Raw (B, D) outputs of numbers -> scaled units; positive with a softplus link, in order with an outwards link."""
+    if spec.link == "outwards":
+        return _outwards(raw, spec.quantiles.index(0.5))
     return F.softplus(raw) if spec.link == "softplus" else raw
+
+
+def _outwards(raw: Tensor, median: int) -> Tensor:
+    """Raw (B, D) -> (B, D) that never fall: `raw[:, median]`, and from there a positive step per quantile."""
+    steps = F.softplus(raw)
+    # Added one by one: sums that are made in one order cannot cross by a rounding, and cumsum does not repeat on a GPU.
+    levels = [raw[:, median]]
+    for column in range(median + 1, raw.shape[1]):
+        levels.append(levels[-1] + steps[:, column])
+    for column in range(median - 1, -1, -1):
+        levels.insert(0, levels[0] - steps[:, column])
+    return torch.stack(levels, dim=1)
+
+
+def pinball(predicted: Tensor, label: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """(B, Q) quantiles, (B, 1) labels, Q probabilities -> (B,) pinball loss (Koenker and Bassett, 1978), their mean."""
+    error = label - predicted  # (B, Q)
+    losses = [torch.maximum(q * error[:, i], (q - 1) * error[:, i]) for i, q in enumerate(quantiles)]
+    return torch.stack(losses).mean(dim=0)  # (Q, B) -> (B,)
 
 
 def to_units(scaled: Tensor, spec: TargetSpec) -> Tensor:

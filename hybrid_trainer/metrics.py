@@ -1,6 +1,7 @@
 """Streaming metrics: sums on the device while batches pass, numbers when the epoch ends; exact over masked rows.
 
-Each equals scikit-learn's of the same name on the labelled rows. Shape legend: B batch, D output of a head, C classes.
+Each equals scikit-learn's of the same name on the labelled rows; no row counts more than another, whatever the loss
+does. Shape legend: B batch, D output of a head, C classes, Q quantiles.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hybrid_trainer.links import to_scaled
-from hybrid_trainer.types import TargetSpec
+from hybrid_trainer.links import pinball, to_scaled
+from hybrid_trainer.types import Kind, TargetSpec
 
 
 class Metric(Protocol):
@@ -93,6 +94,70 @@ class RegressionMetric:
         }
 
 
+class QuantileMetric:
+    """Pinball loss (the mean over the quantiles), MAE and RMSE of the median, all in units; and how honest a range is.
+
+    `coverage_error` is |share of labels in [first, last quantile] - the share that should be there|.
+    """
+
+    def __init__(self, spec: TargetSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        # pinball, |error of the median|, its square, whether the label is in the range. (4,)
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+
+    def update(self, raw: Tensor, target: Tensor, mask: Tensor) -> None:
+        """Add (B, Q) raw outputs, (B, 1) scaled labels, (B,) mask."""
+        label = target.double()  # (B, 1)
+        predicted = to_scaled(raw.double(), self.spec)  # (B, Q)
+        median = predicted[:, self.spec.quantiles.index(0.5)] - label[:, 0]  # (B,)
+        inside = (predicted[:, 0] <= label[:, 0]) & (label[:, 0] <= predicted[:, -1])
+        rows = torch.stack([pinball(predicted, label, self.spec.quantiles), median.abs(), median**2, inside.double()])
+        self.sums += torch.where(mask > 0, rows, 0.0).sum(dim=1)
+        self.count += mask.sum()
+
+    def compute(self) -> dict[str, float]:
+        """The metrics in the target's units."""
+        loss, absolute, squared, inside = (self.sums.cpu() / self.count.cpu()).tolist()
+        (scale,) = self.spec.scale
+        nominal = self.spec.quantiles[-1] - self.spec.quantiles[0]
+        return {
+            "pinball": loss * scale,
+            "mae": absolute * scale,
+            "rmse": math.sqrt(squared) * scale,
+            "coverage_error": abs(inside - nominal),
+        }
+
+
+class ForecastMetric:
+    """MSE and MAE over rows, steps and columns together, in scaled units: columns of any unit count the same."""
+
+    def __init__(self, spec: TargetSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.count = torch.zeros((), dtype=torch.float64, device=device)
+        self.sums = torch.zeros(2, dtype=torch.float64, device=device)
+
+    def update(self, raw: Tensor, target: Tensor, mask: Tensor) -> None:
+        """Add (B, D) raw outputs, (B, D) scaled labels, (B,) mask."""
+        error = to_scaled(raw.float(), self.spec) - target
+        rows = torch.stack([(error**2).mean(dim=1), error.abs().mean(dim=1)])  # (2, B)
+        self.sums += torch.where(mask > 0, rows, 0.0).sum(dim=1, dtype=torch.float64)
+        self.count += mask.sum()
+
+    def compute(self) -> dict[str, float]:
+        """The means."""
+        squared, absolute = (self.sums.cpu() / self.count.cpu()).tolist()
+        return {"mse": squared, "mae": absolute}
+
+
+METRIC_CLASSES: dict[Kind, type[ClassificationMetric | RegressionMetric | QuantileMetric | ForecastMetric]] = {
+    "classification": ClassificationMetric,
+    "regression": RegressionMetric,
+    "quantile": QuantileMetric,
+    "forecast": ForecastMetric,
+}
+
+
 def metric_for(spec: TargetSpec, device: torch.device) -> Metric:
     """The metric of a task's kind."""
-    return ClassificationMetric(spec, device) if spec.kind == "classification" else RegressionMetric(spec, device)
+    return METRIC_CLASSES[spec.kind](spec, device)

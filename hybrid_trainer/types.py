@@ -5,14 +5,14 @@ Shape legend: B batch, T time, F feature, C context column, K categorical input,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["classification", "regression"]
-Link = Literal["identity", "softplus"]
+Kind = Literal["classification", "regression", "quantile", "forecast"]
+Link = Literal["identity", "softplus", "outwards"]
 
 SPLITS = ("train", "valid", "test")
 
@@ -22,10 +22,12 @@ EpochRow = dict[str, float]
 METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss"),
     "regression": ("mae", "rmse", "r2"),
+    "quantile": ("pinball", "mae", "rmse", "coverage_error"),
+    "forecast": ("mse", "mae"),
 }
 """The metrics of each kind of head, in the order in which they are shown."""
 
-LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse"})
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error"})
 """Of all numbers in an epoch row, those that are better when they are smaller."""
 
 
@@ -35,12 +37,17 @@ class TargetSpec:
 
     Attributes:
         name: the task's name, as in data.targets.
-        kind: classification (the head gives `dim` logits) or regression (`dim` numbers).
-        dim: number of classes, or of numbers.
+        kind: classification (the head gives `dim` logits), regression (`dim` numbers), quantile (`dim` quantiles of one
+            number), or forecast (the next `horizon` rows of some columns, row after row, judged in scaled units).
+        dim: number of classes, of numbers or of quantiles.
         horizon: how many bars after the decision row the label reaches; its interval is (t, t + horizon].
         labels: the classes' names, or the numbers' names; `dim` of them.
-        link: how a regression head's raw output becomes a number in scaled units: softplus where it must be positive.
-        shift, scale: scaled = (value - shift) / scale, one pair per number, from training rows; empty for classes.
+        link: how a raw output becomes a number in scaled units: softplus where it must be positive; outwards for
+            quantiles: the median, and the steps from it to both sides, so that they never cross.
+        shift, scale: scaled = (value - shift) / scale, one pair per number, from training rows; empty for classes. The
+            quantiles of a number share one pair.
+        quantiles: the probabilities of a quantile head, increasing, 0.5 among them.
+        borders: class borders that were fitted on training rows (threshold_quantiles); else empty.
     """
 
     name: str
@@ -51,6 +58,8 @@ class TargetSpec:
     link: Link = "identity"
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    borders: tuple[float, ...] = ()
 
     @property
     def output_name(self) -> str:
@@ -66,9 +75,11 @@ class Batch:
         x: (B, T, F) float32, scaled features; the last step is the decision row.
         context: (B, C) float32 at the decision row, or None where the table has no context columns.
         ids: (B, K) int64, categorical inputs; 0 is `<unk>`.
-        targets: per task (B,) int64 classes or (B, D) float32 scaled numbers; arbitrary where masked.
+        targets: per task (B,) int64 classes or (B, D) float32 scaled numbers; arbitrary where masked. A quantile task
+            has one number: (B, 1).
         mask: per task (B,) float32, 1 where there is a label, else 0.
         row: (B,) int64, the decision row in the panel.
+        weight: per task (B,) float32, how much a row counts in the loss; only for tasks whose target has weights.
     """
 
     x: torch.Tensor
@@ -77,3 +88,4 @@ class Batch:
     targets: dict[str, torch.Tensor]
     mask: dict[str, torch.Tensor]
     row: torch.Tensor
+    weight: dict[str, torch.Tensor] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from hybrid_trainer import build
@@ -218,6 +219,29 @@ def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> N
     signal = F.cross_entropy(outputs["signal"], batch.targets["signal"])
     volatility = F.mse_loss(outputs["volatility"], batch.targets["volatility"])
     torch.testing.assert_close(parts.total, signal + 0.5 * volatility)
+
+
+@pytest.mark.parametrize(("kind", "cap"), [("balanced", None), ("capped", 1.2)])
+def test_class_weights_come_from_training_rows_and_reach_the_loss(tmp_path: Path, kind: str, cap: float | None) -> None:
+    overrides = [
+        f"training.class_weights={kind}",
+        "training.class_weight_cap=1.2",
+        "data.targets.signal.thresholds=[1.0]",
+    ]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    target = data.targets[0]
+    train = data.split.rows["train"]
+    labels = target.values[train][target.labelled[train]]
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    expected = torch.from_numpy(np.minimum(weights, (cap or 99) * weights.min())).float()
+    assert (expected.max() > expected.min()) and (cap is None or len(expected.unique()) < 3)
+    assert list(build.weights_of_classes(config, data)) == ["signal"]
+    trainer = make_trainer(tmp_path, config, data)
+    batch = next(iter(data.loader("train", 50)))
+    parts, outputs = trainer.stepper.forward(batch)
+    signal = F.cross_entropy(outputs["signal"], batch.targets["signal"], weight=expected)
+    torch.testing.assert_close(parts.sums[0] / parts.counts[0], signal)
+    assert build.weights_of_classes(make_config(*TINY_RUN, "data.path=x.csv"), data) == {}
 
 
 @pytest.mark.parametrize("heads", [["signal"], ["volatility", "signal"], ["sl_tp", "signal", "volatility"]])

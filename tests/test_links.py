@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_trainer.links import to_prediction, to_scaled, to_units
+from hybrid_trainer.links import pinball, to_prediction, to_scaled, to_units
 from hybrid_trainer.types import Link, TargetSpec
 
 
@@ -84,3 +84,44 @@ def test_predictions_from_half_precision_are_float32(dtype: torch.dtype, spec: T
     prediction = to_prediction(raw, spec)
     assert prediction.dtype == torch.float32
     assert torch.equal(prediction, to_prediction(raw.float(), spec))
+
+
+def quantile_spec(*quantiles: float) -> TargetSpec:
+    return TargetSpec(
+        name="range",
+        kind="quantile",
+        dim=len(quantiles),
+        horizon=1,
+        labels=tuple(f"q{q:g}" for q in quantiles),
+        link="outwards",
+        shift=(10.0,),
+        scale=(2.0,),
+        quantiles=quantiles,
+    )
+
+
+def test_quantiles_are_the_median_and_positive_steps_from_it() -> None:
+    raw = torch.tensor([[0.0, 1.0, 3.0, 0.0, 0.0]])
+    ln_2, step = math.log(2), math.log1p(math.e)
+    expected = [[3 - step - ln_2, 3 - step, 3, 3 + ln_2, 3 + 2 * ln_2]]
+    torch.testing.assert_close(to_scaled(raw, quantile_spec(0.05, 0.25, 0.5, 0.75, 0.9)), torch.tensor(expected))
+    torch.testing.assert_close(to_scaled(raw[:, 2:], quantile_spec(0.5, 0.75, 0.9)), torch.tensor(expected)[:, 2:])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4))
+def test_quantiles_never_cross(values: list[float]) -> None:
+    predicted = to_prediction(torch.tensor([values]), quantile_spec(0.1, 0.4, 0.5, 0.9))
+    assert predicted.shape == (1, 4)
+    assert (predicted.diff(dim=1) >= 0).all()
+
+
+def test_quantiles_in_units_share_one_scale() -> None:
+    predicted = to_prediction(torch.tensor([[-60.0, 1.0, 0.0]]), quantile_spec(0.1, 0.5, 0.9))
+    torch.testing.assert_close(predicted, torch.tensor([[12.0, 12.0, 12.0 + 2 * math.log(2)]]))
+
+
+def test_pinball_by_hand() -> None:
+    predicted, label = torch.tensor([[1.0, 2.0], [5.0, 6.0]]), torch.tensor([[3.0], [3.0]])
+    # below by 2 and 1: 0.1 * 2, 0.5 * 1; above by 2 and 3: 0.9 * 2, 0.5 * 3
+    torch.testing.assert_close(pinball(predicted, label, (0.1, 0.5)), torch.tensor([0.7 / 2, 3.3 / 2]))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
 
-from hybrid_trainer.links import to_units
+from hybrid_trainer.links import to_scaled, to_units
 from hybrid_trainer.metrics import ClassificationMetric, RegressionMetric, metric_for
 from hybrid_trainer.types import METRICS, Link, TargetSpec
 
@@ -247,3 +247,70 @@ def test_half_precision_outputs_are_measured_as_they_are(dtype: torch.dtype) -> 
 def test_the_kind_of_a_task_picks_its_metric() -> None:
     assert isinstance(metric_for(classes(2), CPU), ClassificationMetric)
     assert isinstance(metric_for(numbers(2), CPU), RegressionMetric)
+
+
+def quantiles_of(*quantiles: float) -> TargetSpec:
+    return TargetSpec(
+        name="range",
+        kind="quantile",
+        dim=len(quantiles),
+        horizon=1,
+        labels=tuple(f"q{q:g}" for q in quantiles),
+        link="outwards",
+        shift=(-1.0,),
+        scale=(0.25,),
+        quantiles=quantiles,
+    )
+
+
+def forecast_of(dim: int) -> TargetSpec:
+    return replace(numbers(dim), kind="forecast")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 41))
+def test_quantile_metrics_equal_scikit_learns_in_units(seed: int, rows: int, batch_size: int) -> None:
+    spec = quantiles_of(0.1, 0.5, 0.6, 0.95)
+    generator = torch.Generator().manual_seed(seed)
+    raw, target = torch.randn(rows, 4, generator=generator), 2 * torch.randn(rows, 1, generator=generator)
+    mask = (torch.rand(rows, generator=generator) < 0.7).float()
+    mask[0] = 1
+    kept = mask > 0
+    label = to_units(target[kept].double(), spec)[:, 0].numpy()
+    predicted = to_units(to_scaled(raw[kept].double(), spec), spec).numpy()
+    said = measure(spec, raw, target, mask, batch_size)
+    losses = [sk.mean_pinball_loss(label, predicted[:, i], alpha=q) for i, q in enumerate(spec.quantiles)]
+    inside = ((predicted[:, 0] <= label) & (label <= predicted[:, 3])).mean()
+    assert said == pytest.approx(
+        {
+            "pinball": np.mean(losses),
+            "mae": sk.mean_absolute_error(label, predicted[:, 1]),
+            "rmse": sk.root_mean_squared_error(label, predicted[:, 1]),
+            "coverage_error": abs(inside - 0.85),
+        },
+        rel=1e-6,
+        abs=1e-12,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 31))
+def test_forecast_metrics_are_means_over_rows_steps_and_columns_in_scaled_units(
+    seed: int, rows: int, batch_size: int
+) -> None:
+    raw, target, mask = random_numbers(seed, rows, 6, masked=0.3)
+    mask[0] = 1
+    kept = mask > 0
+    said = measure(forecast_of(6), raw, target, mask, batch_size)
+    expected = {
+        "mse": sk.mean_squared_error(target[kept].numpy(), raw[kept].numpy()),
+        "mae": sk.mean_absolute_error(target[kept].numpy(), raw[kept].numpy()),
+    }
+    assert said == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("spec", [quantiles_of(0.1, 0.5), forecast_of(2)], ids=["quantile", "forecast"])
+def test_the_newer_metrics_are_nan_without_labels_and_have_the_names_that_monitors_know(spec: TargetSpec) -> None:
+    said = measure(spec, torch.zeros(3, 2), torch.zeros(3, 1 if spec.quantiles else 2), torch.zeros(3))
+    assert tuple(said) == METRICS[spec.kind]
+    assert all(math.isnan(value) for value in said.values())

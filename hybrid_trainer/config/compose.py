@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, messages
+from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -98,7 +99,7 @@ def to_config(tree: DictConfig) -> Config:
     _check_keys(Config, sections, "")
     for group, options in OPTIONS.items():
         sections[group] = _section(group, options, sections.get(group))
-    targets = sections["data"].targets
+    targets = spread_horizons(sections["data"].targets)
     sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
     rest = {name: sections.pop(name) for name in list(sections) if name not in OPTIONS}
     top = _build(TopLevelConfig, rest, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_trainer.config.schema import Config
-from hybrid_trainer.config.targets import ColumnTarget
+from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.config.training import LOSSES
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.types import METRICS, Kind
@@ -29,11 +29,9 @@ def check(config: Config) -> None:
 
 
 def kind_of(config: Config, task: str) -> Kind:
-    """Whether a task's head tells classes or numbers."""
-    target = config.data.targets[task]
-    if isinstance(target, ColumnTarget):
-        return "classification" if target.kind == "classification" else "regression"
-    return "classification" if target.builder in ("signal", "regime") else "regression"
+    """What a task's head tells: classes, numbers, quantiles or a forecast."""
+    target: TargetConfig = config.data.targets[task]
+    return target.head_kind
 
 
 def known_monitors(config: Config) -> list[str]:

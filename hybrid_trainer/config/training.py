@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.errors import ConfigError
 
-LOSSES = {"classification": ("cross_entropy",), "regression": ("huber", "mse")}
+LOSSES = {
+    "classification": ("cross_entropy",),
+    "regression": ("huber", "mse"),
+    "quantile": ("pinball",),
+    "forecast": ("mse", "huber"),
+}
 
 
 @dataclass(kw_only=True)
@@ -48,7 +53,17 @@ class TrainingConfig:
     momentum: float = key(0.9, "momentum of sgd")
     clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
-    losses: dict[str, str] = key({}, "loss of each task: cross_entropy for classes; huber (default) or mse for numbers")
+    losses: dict[str, str] = key(
+        {},
+        "loss of each task: cross_entropy for classes; huber (default) or mse for numbers; pinball for quantiles; "
+        "mse (default) or huber for forecasts",
+    )
+    class_weights: str = key(
+        "none",
+        "none | balanced: a class counts n / (classes * n_class) in the loss, counted on training rows | "
+        "capped: the same, but none more than class_weight_cap times the smallest",
+    )
+    class_weight_cap: float = key(5.0, "class_weights=capped: the largest class weight by the smallest, at most")
     schedule: ScheduleConfig = key(ScheduleConfig(), "the learning-rate schedule")
     precision: str = key(
         "auto", "auto | fp32 | bf16 | fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU"
@@ -72,6 +87,8 @@ class TrainingConfig:
         check_range("training.weight_decay", self.weight_decay, low=0)
         check_range("training.momentum", self.momentum, low=0, high=0.9999)
         check_range("training.clip_norm", self.clip_norm, above=0)
+        check_choice("training.class_weights", self.class_weights, ["none", "balanced", "capped"])
+        check_range("training.class_weight_cap", self.class_weight_cap, low=1)
         check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
         check_choice("training.device", self.device, ["auto", "cpu", "cuda"])
         check_range("training.threads", self.threads, low=1)

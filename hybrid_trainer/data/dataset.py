@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.forecasts import Forecast
 from hybrid_trainer.data.panel import Panel
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.splits import Split
@@ -63,10 +64,17 @@ def panel_tensors(
     """Tensors of scaled features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here."""
     labels: dict[str, torch.Tensor] = {}
     masks: dict[str, torch.Tensor] = {}
+    steps: dict[str, int] = {}
+    weights: dict[str, torch.Tensor] = {}
     for target in targets:
         spec, labelled = target.spec, target.labelled
         masks[spec.name] = torch.from_numpy(labelled.astype(np.float32))
-        if spec.kind == "classification":
+        if target.weights is not None:
+            weights[spec.name] = torch.from_numpy(target.weights)
+        if isinstance(target, Forecast):
+            labels[spec.name] = torch.from_numpy(target.scaled_columns())
+            steps[spec.name] = spec.horizon
+        elif spec.kind == "classification":
             labels[spec.name] = torch.from_numpy(np.where(labelled, target.values, 0))
         else:
             scaled = (target.values - np.array(spec.shift)) / np.array(spec.scale)
@@ -77,4 +85,6 @@ def panel_tensors(
         ids=torch.from_numpy(ids),
         targets=labels,
         mask=masks,
+        steps=steps,
+        weight=weights,
     )

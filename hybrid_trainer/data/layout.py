@@ -47,18 +47,22 @@ class Layout:
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
     """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
-    own = [target for target in targets.values() if isinstance(target, ColumnTarget)]
-    needs_prices = config.feature_set == "core" or len(own) < len(targets)
+    needs_prices = config.feature_set == "core" or any(target.needs_prices for target in targets.values())
     prices = _price_columns(config, columns) if needs_prices else {}
-    number_labels = [target.column for target in own if target.kind == "regression"]
+    number_labels = [column for target in targets.values() for column in target.number_columns]
+    class_labels = [column for target in targets.values() for column in target.label_columns]
     layout = Layout(
         timestamp=config.timestamp,
         instrument=config.instrument,
         prices=prices,
         adjusted_close=config.adjusted_close if needs_prices else None,
         numbers=tuple(dict.fromkeys([*config.features, *config.context, *number_labels])),
-        labels=tuple(dict.fromkeys(target.column for target in own if target.kind == "classification")),
-        optional=tuple(name for name in number_labels if name not in [*config.features, *config.context]),
+        labels=tuple(dict.fromkeys(class_labels)),
+        optional=tuple(
+            dict.fromkeys(
+                name for name in number_labels if name not in [*config.features, *config.context, *prices.values()]
+            )
+        ),
     )
     required = {
         "data.timestamp": [config.timestamp],
@@ -67,7 +71,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         "data.features": config.features,
         "data.context": config.context,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
-        "data.targets": [target.column for target in own],
+        "data.targets": list(dict.fromkeys([*number_labels, *class_labels])),
     }
     lacking = [
         f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"
@@ -79,7 +83,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
         missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
         if missing:
-            own_names = ",".join(name for name, target in targets.items() if isinstance(target, ColumnTarget))
+            own_names = ",".join(name for name, target in targets.items() if not target.needs_prices)
             without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
             lacking.append(
                 f"{file}: there is no column {' or '.join(missing)}, which {why}; say where they stand "

@@ -6,7 +6,7 @@ Shape legend: N rows of the panel, R decision rows, B batch, T time, F feature, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ class PanelTensors:
     Attributes:
         features: (N, F) float32, scaled. context: (N, C) float32 or None. ids: (N, K) int64.
         targets: per task (N,) int64 or (N, D) float32, a valid stand-in where masked. mask: per task (N,) float32.
+        steps: for a forecast, how many rows ahead its label reaches: `targets` holds its (N, C) columns once, and a
+            label is gathered from the rows behind the decision row.
+        weight: per task (N,) float32, for tasks whose rows do not all count the same.
     """
 
     features: Tensor
@@ -28,6 +31,8 @@ class PanelTensors:
     ids: Tensor
     targets: dict[str, Tensor]
     mask: dict[str, Tensor]
+    steps: dict[str, int] = field(default_factory=dict)
+    weight: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> PanelTensors:
         """The same on another device."""
@@ -37,6 +42,8 @@ class PanelTensors:
             ids=self.ids.to(device),
             targets={task: values.to(device) for task, values in self.targets.items()},
             mask={task: values.to(device) for task, values in self.mask.items()},
+            steps=self.steps,
+            weight={task: values.to(device) for task, values in self.weight.items()},
         )
 
     def bytes(self) -> int:
@@ -44,6 +51,15 @@ class PanelTensors:
         parts = [self.features, self.ids, *self.targets.values(), *self.mask.values()]
         parts += [] if self.context is None else [self.context]
         return sum(part.numel() * part.element_size() for part in parts)
+
+    def labels(self, task: str, rows: Tensor) -> Tensor:
+        """The labels of (B,) rows: (B,) classes or (B, D) scaled numbers; a forecast's D = steps * C, row by row."""
+        values = self.targets[task]
+        if task not in self.steps:
+            return values.index_select(0, rows)
+        ahead = rows[:, None] + torch.arange(1, self.steps[task] + 1, device=rows.device)  # (B, steps)
+        ahead = ahead.clamp(max=len(values) - 1)  # only a masked row reaches behind the end
+        return values.index_select(0, ahead.flatten()).view(len(rows), -1)  # (B * steps, C) -> (B, steps * C)
 
 
 class WindowLoader:
@@ -86,9 +102,10 @@ class WindowLoader:
             x=x,
             context=None if panel.context is None else panel.context.index_select(0, rows),
             ids=panel.ids.index_select(0, rows),
-            targets={task: values.index_select(0, rows) for task, values in panel.targets.items()},
+            targets={task: panel.labels(task, rows) for task in panel.targets},
             mask={task: values.index_select(0, rows) for task, values in panel.mask.items()},
             row=rows,
+            weight={task: values.index_select(0, rows) for task, values in panel.weight.items()},
         )
 
     def _ordered(self) -> Tensor:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybrid_trainer.config.targets import TargetConfig, VolatilityTarget
+from hybrid_trainer.data.ahead import per_instrument
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import Bars, Values, lagged, log_return, rolling_sum
-from hybrid_trainer.data.targets import Target, per_instrument
+from hybrid_trainer.data.forecasts import Forecast
+from hybrid_trainer.data.targets import Target
 from hybrid_trainer.types import TargetSpec
 
 _DECAY = 0.94  # RiskMetrics (1996), for daily data
@@ -38,15 +40,20 @@ class Baseline:
 
 
 def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) -> list[Baseline]:
-    """The baselines of a task on a part's rows: class prior or constant; for volatility also EWMA and persistence."""
+    """The baselines of a task on a part's rows: class prior or constants, and what is known to work for its target."""
     rows = data.split.rows[part]
     train = data.split.rows["train"]
+    if isinstance(target, Forecast):
+        return _forecast_baselines(target, rows)
     known = train[target.labelled[train]]
     if target.spec.kind == "classification":
         counts = np.bincount(target.values[known], minlength=target.spec.dim)
         prior = torch.from_numpy(np.log(np.maximum(counts, 1e-12) / counts.sum())).float()
         return [Baseline("class prior", prior.expand(len(rows), -1), target.spec)]
     labels = target.values[known]
+    if target.spec.kind == "quantile":
+        constant = np.quantile(labels[:, 0], target.spec.quantiles)
+        return [_scaled("training quantiles", np.broadcast_to(constant, (len(rows), target.spec.dim)), target)]
     found = [
         _scaled(name, np.broadcast_to(constant, (len(rows), target.spec.dim)), target)
         for name, constant in (("training mean", labels.mean(axis=0)), ("training median", np.median(labels, axis=0)))
@@ -61,6 +68,14 @@ def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) ->
             each = [_calibrated(earlier[:, d], target, known, rows, d) for d in range(target.spec.dim)]
             found.append(_scaled("last known label", np.concatenate(each, axis=1), target))
     return found
+
+
+def _forecast_baselines(target: Forecast, rows: NDArray[np.int64]) -> list[Baseline]:
+    """The last value of each column, and its training mean, for every step; the mean stands in for an empty cell."""
+    spec = replace(target.spec, link="identity")
+    last = torch.from_numpy(target.scaled_columns()[rows])  # (R, C); empty is 0: the mean in scaled units
+    mean = torch.zeros(1, 1).expand(len(rows), spec.dim)
+    return [Baseline("last value", last.repeat(1, spec.horizon), spec), Baseline("training mean", mean, spec)]
 
 
 def last_known_label(data: Dataset, target: Target) -> Values:

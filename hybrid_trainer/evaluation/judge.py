@@ -60,7 +60,7 @@ def evaluate(
     rows = torch.from_numpy(data.split.rows[part])
     for target in data.targets:
         spec = target.spec
-        label = data.tensors.targets[spec.name].cpu()[rows]
+        label = data.tensors.labels(spec.name, rows.to(data.tensors.features.device)).cpu()
         mask = data.tensors.mask[spec.name].cpu()[rows]
         said = {
             base.name: _metrics(base.spec, base.raw, label, mask)

@@ -67,11 +67,18 @@ def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], par
             labels.append(pl.Series(f"{spec.name}_label", texts, dtype=pl.String))
         else:
             numbers = [
-                value.tolist() if known else None for value, known in zip(target.values[rows], labelled, strict=True)
+                value.tolist() if known else None for value, known in zip(target.at(rows), labelled, strict=True)
             ]
             labels.append(pl.Series(f"{spec.name}_label", numbers, dtype=pl.List(pl.Float64)))
     with replacing(path) as temporary:
         frame.with_columns(labels).write_parquet(temporary)
+
+
+def _names(labels: tuple[str, ...], most: int = 12) -> str:
+    """The labels' names; of very many the first and the last."""
+    if len(labels) <= most:
+        return ", ".join(labels)
+    return f"{', '.join(labels[: most // 2])}, ... {labels[-1]} ({len(labels)} numbers)"
 
 
 def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[str, Any]) -> str:
@@ -94,7 +101,8 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
     ]
     lines += ["", "## Outputs", ""]
     lines += [
-        f"- `{spec.output_name}`: {', '.join(spec.labels)}; about the {spec.horizon} bars after the row"
+        f"- `{spec.output_name}`: {_names(spec.labels)}; about the {spec.horizon} bars after the row"
+        + (f"; class borders from training rows: {', '.join(f'{b:.4g}' for b in spec.borders)}" if spec.borders else "")
         for spec in data.specs
     ]
     lines += [

@@ -17,7 +17,7 @@ from hybrid_trainer.config.compose import compose_config, load_config, to_config
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import OPTIONS, Config
-from hybrid_trainer.config.targets import ColumnTarget, SignalTarget
+from hybrid_trainer.config.targets import ColumnTarget, RegimeTarget, SignalTarget
 from hybrid_trainer.errors import ConfigError
 from tests.conftest import make_config
 
@@ -157,7 +157,7 @@ def test_targets_become_the_dataclasses_of_their_builders() -> None:
 def test_a_target_can_be_removed_and_its_name_given_to_another_builder() -> None:
     assert make_config("~data.targets.signal").heads == ["volatility", "regime", "sl_tp"]
     config = make_config("~data.targets.regime", "data.targets.next={builder: regime, threshold: 0.3}")
-    assert asdict(config.data.targets["next"]) == {"builder": "regime", "horizon": 20, "threshold": 0.3}
+    assert config.data.targets["next"] == RegimeTarget(horizon=20, threshold=0.3)
 
 
 def test_the_later_of_two_overrides_wins() -> None:

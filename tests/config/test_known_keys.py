@@ -40,7 +40,8 @@ def test_the_keys_of_a_section_inside_a_section_are_listed_by_their_whole_path()
 
 def test_the_keys_of_one_dataclass_come_in_the_order_of_their_declaration() -> None:
     paths = [known.path for known in keys_of(SignalTarget, "x.")]
-    assert paths == ["x.builder", "x.horizon", "x.classes", "x.thresholds", "x.lookback"]
+    names = ["builder", "horizon", "horizons", "classes", "thresholds", "threshold_quantiles", "lookback"]
+    assert paths == [f"x.{name}" for name in names]
 
 
 def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:

@@ -17,18 +17,10 @@ from hybrid_trainer.config.targets import (
     TargetConfig,
     VolatilityTarget,
 )
+from hybrid_trainer.data.ahead import future, future_extreme, future_sum
+from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.table import Coded, Table
-from hybrid_trainer.data.targets import (
-    NO_CLASS,
-    Target,
-    build_targets,
-    future,
-    future_extreme,
-    future_sum,
-    label_end,
-    scale_target,
-    shuffle_labels,
-)
+from hybrid_trainer.data.targets import NO_CLASS, Target, label_end
 from hybrid_trainer.errors import ConfigError, TableError
 from hybrid_trainer.types import TargetSpec
 from tests.data.tables import FEW_EXAMPLES, PRICES, Values, closes_table, price_table, random_prices
@@ -284,6 +276,10 @@ def test_a_column_with_too_many_classes_is_taken_for_numbers() -> None:
 
 
 # What is fitted on training rows.
+
+
+def scale_target(target: Target, train_rows: np.ndarray) -> Target:
+    return fit_targets([target], train_rows, 1)[0]
 
 
 def a_target(values: Any, link: str = "identity", **spec: Any) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,3 +158,26 @@ def test_the_windows_of_the_decidable_rows_never_cross_an_instrument() -> None:
     assert batch.row.tolist() == [3, 8, 9, 10, 11, 18, 19, *range(24, 30)]
     assert torch.isfinite(batch.x).all()
     assert (batch.x[:, :, 1] == batch.x[:, -1:, 1]).all()
+
+
+def test_a_forecasts_labels_are_gathered_from_the_rows_behind_the_decision_row() -> None:
+    columns = torch.arange(N * D, dtype=torch.float32).view(N, D)
+    panel = replace(make_panel(), targets={"f": columns}, mask={"f": torch.ones(N)}, steps={"f": 3}).to(
+        torch.device("cpu")
+    )
+    rows = torch.tensor([9, 4, N - 2])
+    batch = WindowLoader(panel, rows, time_window=2, batch_size=8).gather(rows)
+    assert batch.targets["f"].shape == (3, 3 * D)
+    assert batch.targets["f"][0].tolist() == columns[10:13].flatten().tolist()
+    assert batch.targets["f"][1].tolist() == columns[5:8].flatten().tolist()
+    assert batch.targets["f"][2].isfinite().all()  # it reaches behind the end: what stands there is masked
+
+
+def test_only_tasks_with_weights_have_them_in_a_batch() -> None:
+    assert WindowLoader(make_panel(), torch.arange(9), time_window=1, batch_size=9).gather(torch.arange(9)).weight == {}
+    weight = torch.rand(N, generator=torch.Generator().manual_seed(0))
+    panel = replace(make_panel(), weight={"a": weight}).to(torch.device("cpu"))
+    rows = torch.tensor([3, 30])
+    batch = WindowLoader(panel, rows, time_window=1, batch_size=2).gather(rows)
+    assert list(batch.weight) == ["a"]
+    assert torch.equal(batch.weight["a"], weight[rows])

@@ -197,3 +197,33 @@ def test_labels_of_training_rows_do_change_them(config: Config, data: Dataset, n
     before, after = baselines_of(config, data, target), baselines_of(config, data, replace(target, values=values))
     for base in before:
         assert not before[base].raw.equal(after[base].raw)
+
+
+def test_quantiles_are_compared_with_those_of_the_training_labels(tmp_path: Path) -> None:
+    config, data = dataset_of(
+        tmp_path, price_frame(300), "model.heads=[volatility]", "data.targets.volatility.quantiles=[0.2,0.5,0.9]"
+    )
+    target = target_of(data, "volatility")
+    (base,) = baselines_of(config, data, target).values()
+    constant = np.quantile(target.values[known_rows(data, target, "train")], [0.2, 0.5, 0.9])
+    assert base.name == "training quantiles"
+    np.testing.assert_allclose(in_units(base), np.tile(constant, (len(data.split.rows["test"]), 1)), rtol=1e-6)
+
+
+def test_a_forecast_is_compared_with_the_last_value_and_the_mean(tmp_path: Path) -> None:
+    frame = price_frame(300)
+    gone = pl.int_range(pl.len()).over("instrument") == 280
+    frame = frame.with_columns(load=pl.when(~gone).then(pl.col("close") * 2), other=pl.col("volume"))
+    config, data = dataset_of(
+        tmp_path, frame, "model.heads=[x]", "data.targets.x={builder: future, columns: [load,other], steps: 3}"
+    )
+    target = target_of(data, "x")
+    found = baselines_of(config, data, target)
+    assert list(found) == ["last value", "training mean"]
+    rows = data.split.rows["test"]
+    last = np.stack([data.table.numbers["load"], data.table.numbers["other"]], axis=1)[rows]
+    mean = np.array(target.spec.shift)[:2]
+    assert np.isnan(last).sum() == 2
+    expected = np.where(np.isnan(last), mean, last)
+    np.testing.assert_allclose(in_units(found["last value"]), np.tile(expected, (1, 3)), rtol=1e-5)
+    np.testing.assert_allclose(in_units(found["training mean"]), np.tile(mean, (len(rows), 3)), rtol=1e-6)

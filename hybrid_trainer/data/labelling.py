@@ -1,0 +1,86 @@
+"""From the targets' config to labels: built for every row before the split, fitted on training rows after it.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The builders enter themselves into the registry.
+from hybrid_trainer.config.targets import TargetConfig
+from hybrid_trainer.data import column_targets, forecasts, price_targets, triple_barrier  # noqa: F401
+from hybrid_trainer.data.forecasts import Forecast, fit_forecast
+from hybrid_trainer.data.table import Table
+from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
+from hybrid_trainer.errors import TableError
+
+
+def build_targets(table: Table, configs: dict[str, TargetConfig]) -> list[Target]:
+    """Make the labels of every active target, in the order of the heads."""
+    return [
+        TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")(name, table, config)
+        for name, config in configs.items()
+    ]
+
+
+def shuffle_labels(targets: list[Target], seed: int) -> list[Target]:
+    """Give every labelled row the label of another one, in each task on its own; rows without a label stay so."""
+    return [target.shuffled(np.random.default_rng([seed, index])) for index, target in enumerate(targets)]
+
+
+def fit_targets(targets: list[Target], train_rows: NDArray[np.int64], time_window: int) -> list[Target]:
+    """Learn from the training rows what targets learn: scales of numbers, borders of classes given as quantiles.
+
+    Raises:
+        TableError: the training rows hold no label of a target, or lack one of its classes.
+    """
+    return [
+        fit_forecast(target, train_rows, time_window)
+        if isinstance(target, Forecast)
+        else _with_all_classes(_with_borders(target, train_rows), train_rows)
+        if target.spec.kind == "classification"
+        else _scaled(target, train_rows)
+        for target in targets
+    ]
+
+
+def _scaled(target: Target, train_rows: NDArray[np.int64]) -> Target:
+    """Shift and scale numbers by mean and standard deviation of the training labels; positive ones are only scaled."""
+    values = target.values[_labelled(target, train_rows)]
+    deviation = values.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    shift = np.zeros(len(scale)) if target.spec.link == "softplus" else values.mean(axis=0)
+    return replace(target, spec=replace(target.spec, shift=tuple(shift.tolist()), scale=tuple(scale.tolist())))
+
+
+def _with_borders(target: Target, train_rows: NDArray[np.int64]) -> Target:
+    """Cut classes at quantiles of the training rows' scores, where asked for; a border belongs to the class below."""
+    if target.score is None:
+        return target
+    borders = np.quantile(target.score[_labelled(target, train_rows)], target.threshold_quantiles)
+    spec = replace(target.spec, borders=tuple(borders.tolist()))
+    codes = np.searchsorted(borders, target.score, side="left").astype(np.int64)
+    codes[np.isnan(target.score)] = NO_CLASS
+    return Target(spec=spec, values=codes, weights=target.weights)
+
+
+def _with_all_classes(target: Target, train_rows: NDArray[np.int64]) -> Target:
+    counts = np.bincount(target.values[_labelled(target, train_rows)], minlength=target.spec.dim)
+    for label, count in zip(target.spec.labels, counts, strict=True):
+        if not count:
+            raise TableError(
+                f"data.targets.{target.spec.name}: class '{label}' is in no training row; it cannot be learned "
+                "(change the class borders, the split, or the column)"
+            )
+    return target
+
+
+def _labelled(target: Target, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    rows = train_rows[target.labelled[train_rows]]
+    if not len(rows):
+        raise TableError(f"data.targets.{target.spec.name}: no training row has a label")
+    return rows
