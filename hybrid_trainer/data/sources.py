@@ -119,6 +119,7 @@ def _check(file: str, frame: pl.DataFrame, layout: Layout, missing: str, line: N
     checks.check_numbers(
         numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
     )
+    checks.check_whole(numbers, layout.whole, line, problems)
     adjusted = {"adjusted close": layout.adjusted_close} if layout.adjusted_close else {}
     checks.check_prices(numbers, {**layout.prices, **adjusted}, line, problems)
     readable = ~(problems.rows_with_a_fault_in(layout.timestamp, len(frame)) | (instrument < 0))
@@ -153,6 +154,7 @@ def _sorted_table(
         prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.labels},
+        categories={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.categories},
         notes=(
             *note_on_order(file, timestamp, instrument),
             *notes_on_holes(file, timestamp[order], instrument[order], instruments),

@@ -188,8 +188,8 @@ def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
 
 
 def test_a_schema_of_another_format_is_refused(copy: Path) -> None:
-    edit_schema(copy, lambda schema: schema.update(format=2))
-    assert f"{copy / SCHEMA}: the format is not 1" in refusal(copy)
+    edit_schema(copy, lambda schema: schema.update(format=3))
+    assert f"{copy / SCHEMA}: the format is not 2" in refusal(copy)
 
 
 @pytest.mark.parametrize(
