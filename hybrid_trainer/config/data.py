@@ -157,7 +157,7 @@ def _blocks(given: Any) -> dict[str, list[str]]:
         if not str(name).isidentifier():
             raise ConfigError(f"data.context: '{name}' must be letters, digits and underscores: it names a block")
         if not listed or not all(type(column) in (str, int) for column in listed):
-            raise ConfigError(f"{path}: {columns!r} must be column names: {path}=[a,b] or {path}=text_*")
+            raise ConfigError(f"{path}: {columns!r} must be column names: {path}=[a,b] or text_*")
         made[str(name)] = [str(column) for column in listed]
         _check_once(path, made[str(name)])
     return made

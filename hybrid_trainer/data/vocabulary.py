@@ -26,9 +26,9 @@ class Vocabulary:
 
     @classmethod
     def fit(cls, codes: Codes, categories: tuple[str, ...]) -> Vocabulary:
-        """The categories that occur among the training rows' codes; a negative code is 'missing', no category."""
+        """The categories that occur among the training rows' codes; a negative code or an empty text is 'missing'."""
         counts = np.bincount(codes + 1, minlength=1)[1:]  # no sorting: there may be millions of rows
-        return cls(tuple(sorted(categories[code] for code in np.flatnonzero(counts))))
+        return cls(tuple(sorted(categories[code] for code in np.flatnonzero(counts) if categories[code])))
 
     def __len__(self) -> int:
         return len(self.names) + 1

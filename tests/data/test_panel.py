@@ -95,7 +95,7 @@ def test_the_matrix_holds_the_core_features_then_the_tables_own(table: Table) ->
     expected = np.column_stack([core, table.numbers["y"], table.numbers["x"]]).astype(np.float32)
     np.testing.assert_array_equal(panel.features, expected)
     assert panel.context is None
-    assert panel.context_names == ()
+    assert panel.context_blocks == {}
 
 
 def test_without_the_core_set_the_matrix_is_the_tables_own_columns(table: Table) -> None:
@@ -119,15 +119,15 @@ def test_the_warm_up_of_each_instrument_lies_outside_the_segments(table: Table) 
     assert segments(panel) == [[warm_up, 70], [70 + warm_up, 160]]
 
 
-def test_a_missing_feature_or_context_value_ends_a_segment(table: Table) -> None:
+def test_a_missing_feature_ends_a_segment_a_missing_context_value_does_not(table: Table) -> None:
     gaps = with_missing(table, x=[3, 70], y=[10, 11])
     assert segments(build_panel(gaps, feature_set="none", features=["x"], context={})) == [[0, 3], [4, 70], [71, 160]]
-    both = build_panel(gaps, feature_set="none", features=["x"], context=["y"])
-    assert segments(both) == [[0, 3], [4, 10], [12, 70], [71, 160]]
+    both = build_panel(gaps, feature_set="none", features=["x"], context={"text": ("y",)})
+    assert segments(both) == [[0, 3], [4, 70], [71, 160]]
     assert both.context is not None
     assert both.context.dtype == np.float32
     np.testing.assert_array_equal(both.context[:, 0], gaps.numbers["y"].astype(np.float32))
-    assert both.context_names == ("y",)
+    assert both.context_blocks == {"text": ("y",)}
 
 
 def test_no_window_spans_two_instruments(table: Table) -> None:
