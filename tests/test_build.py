@@ -365,6 +365,10 @@ def test_a_file_to_predict_on_needs_the_inputs_but_no_labels(tmp_path: Path) -> 
     assert set(layout.all_columns) == {"timestamp", "instrument", "open", "close", "mood"}
     assert (layout.labels, layout.optional, layout.context) == ((), ("mood",), {"context": ("mood",)})
 
+    overrides += ["data.context_missing=error"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    assert build.inference_layout(config, data.table).whole == ("mood",)
+
     config, data = make_data(tmp_path, price_frame(), *TINY_RUN)
     layout = build.inference_layout(config, data.table)
     assert set(layout.all_columns) == {"timestamp", "instrument", "open", "high", "low", "close", "volume"}

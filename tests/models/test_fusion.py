@@ -157,6 +157,19 @@ def test_hiding_teaches_the_unknown_category_and_the_vectors_that_stand_in() -> 
     assert all(block.fallback.grad.all() for block in made.context.blocks.values())
 
 
+def test_a_missing_block_is_no_trouble_in_lower_precision() -> None:
+    for model in (make_tiny_model(dims=WIDE), linear()):
+        x = torch.ones(B, WIDE.time_window, WIDE.features)
+        _, context, ids = given_inputs()
+        context[0], context[1, 3:5] = torch.nan, torch.nan
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = model(x, context, ids)
+        sum(raw.float().square().sum() for raw in outputs.values()).backward()
+        assert all(raw.isfinite().all() for raw in outputs.values())
+        assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+        assert all(block.fallback.grad.any() for block in (model.side.context.blocks[f"block_{n}"] for n in BLOCKS))
+
+
 def test_a_block_may_have_any_name() -> None:
     dims = replace(DIMS, context={"values": 1, "type": 1, "train": 2})
     model = make_tiny_model(dims=dims)
