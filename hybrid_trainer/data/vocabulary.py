@@ -1,4 +1,4 @@
-"""Categories to numbers: the categories of the training rows, and `<unk>` for every other."""
+"""Categories to numbers: the categories of the training rows, and `<unk>` for every other. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.table import Table
@@ -43,6 +44,16 @@ class Vocabulary:
         numbers = {name: number for number, name in enumerate(self.names, start=1)}
         table = np.array([*(numbers.get(name, 0) for name in categories), 0], dtype=np.int32)
         return np.asarray(table[codes])  # code -1 takes the last entry
+
+
+def category_texts(column: pl.Series) -> list[str | None]:
+    """Categories as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None.
+
+    Each value is read by itself: a file to predict on may hold others beside it, and must give the same text.
+    """
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1").to_list()
 
 
 def fit_vocabularies(table: Table, rows: NDArray[np.int64]) -> dict[str, Vocabulary]:

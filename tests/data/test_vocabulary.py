@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.table import Coded, Table
-from hybrid_trainer.data.vocabulary import UNKNOWN, Vocabulary, encode_inputs, fit_vocabularies
+from hybrid_trainer.data.vocabulary import UNKNOWN, Vocabulary, category_texts, encode_inputs, fit_vocabularies
 from hybrid_trainer.errors import TableError
 from tests.data.tables import SOME_EXAMPLES, closes_table
 
@@ -60,6 +61,21 @@ def test_numbers_stand_for_the_same_categories_in_every_table(
     assert vocabulary.names == tuple(known)
     expected = [known.index(text) + 1 if text in known else 0 for text in fresh]
     assert vocabulary.encode(other.codes, other.names).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pl.Series(["7", "007", "7.0", "7.50", "-3.00", None, "x.0"]), ["7", "007", "7", "7.50", "-3", None, "x.0"]),
+        (pl.Series([7.0, 0.5, None, np.nan, -3.0]), ["7", "0.5", None, None, "-3"]),
+        (pl.Series([7, None]), ["7", None]),
+        (pl.Series([True, None]), ["true", None]),
+        (pl.Series(["b", None, "a"], dtype=pl.Categorical), ["b", None, "a"]),
+    ],
+)
+def test_a_category_has_one_text_whatever_stands_beside_it(column: pl.Series, texts: list[str | None]) -> None:
+    assert category_texts(column) == texts
+    assert [category_texts(column[row : row + 1]) for row in range(len(column))] == [[text] for text in texts]
 
 
 def table_of(sectors: list[str | None]) -> Table:
