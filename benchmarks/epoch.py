@@ -73,7 +73,7 @@ SIZES = {"small": Size(32, 32, 16, 32, 64, 100), "large": Size(128, 64, 38, 60, 
 def model_of(size: Size) -> torch.nn.Module:
     dims = InputDims(
         features=size.features,
-        context=0,
+        context={},
         time_window=size.window,
         vocabularies={"instrument": 6},
         heads={spec.name: spec.dim for spec in SPECS},

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
@@ -22,15 +23,16 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data import splits
+from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
-from hybrid_trainer.data.scaling import covered_rows, fit_scaler
+from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import label_end
-from hybrid_trainer.data.vocabulary import Vocabulary
+from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
@@ -69,7 +71,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     """
     window = config.model.time_window
     panel = build_panel(
-        table, feature_set=config.data.feature_set, features=config.data.features, context=config.data.context
+        table, feature_set=config.data.feature_set, features=config.data.features, context=table.layout.context
     )
     targets = build_targets(table, config.active_targets)
     if config.data.shuffle_labels:
@@ -93,9 +95,10 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
             borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
             log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
-    vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
-    ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
-    tensors = panel_tensors(scaler(panel.features), panel.context, ids, targets).to(device)
+    vocabularies = fit_vocabularies(table, train)
+    context, context_scaler = _scaled_context(config, panel, train, table.file)
+    ids = encode_inputs(table, vocabularies)
+    tensors = panel_tensors(scaler(panel.features), context, ids, targets).to(device)
     report = splits.report(
         split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum())
     )
@@ -106,10 +109,28 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         split=split,
         split_report=report,
         scaler=scaler,
-        vocabularies={"instrument": vocabulary},
+        context_scaler=context_scaler,
+        vocabularies=vocabularies,
         tensors=tensors,
         time_window=window,
     )
+
+
+def _scaled_context(
+    config: Config, panel: Panel, train: NDArray[np.int64], file: str
+) -> tuple[NDArray[np.float32] | None, Scaler | None]:
+    """The context of every row, scaled by its training rows, and the scaler; None where there are no blocks."""
+    if panel.context is None:
+        return None, None
+    scaler = fit_context_scaler(panel.context, panel.context_blocks, train, config.data.clip, file)
+    for name, share in shares(panel.context, panel.context_blocks, train).items():
+        log.info(
+            "context '%s': %d column(s), in %.1f%% of the training rows",
+            name,
+            len(panel.context_blocks[name]),
+            100 * share,
+        )
+    return scaler(panel.context), scaler
 
 
 def _refuse_no_window(
@@ -137,11 +158,13 @@ def oracles(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
 
 def model_spec(config: Config, data: Dataset) -> ModelSpec:
     """What a saved model must say of itself so that it can be made again without the config."""
-    context = data.panel.context
     parameters = {name: value for name, value in asdict(config.model).items() if name not in NOT_PARAMETERS}
+    if "embeddings" in parameters:
+        own = {name: data.vocabularies[name].vector_size for name in config.data.categories}
+        parameters["embeddings"] = own | parameters["embeddings"]
     dims = InputDims(
         features=len(data.panel.feature_names),
-        context=0 if context is None else context.shape[1],
+        context={name: len(columns) for name, columns in data.panel.context_blocks.items()},
         time_window=config.model.time_window,
         vocabularies={name: len(vocabulary) for name, vocabulary in data.vocabularies.items()},
         heads={spec.name: spec.dim for spec in data.specs},
@@ -258,7 +281,6 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         feature_set=config.data.feature_set,
         feature_columns=config.data.features,
         feature_names=list(data.panel.feature_names),
-        context=config.data.context,
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
         missing=config.data.missing,
@@ -270,13 +292,15 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
             "data_sha256": data.table.sha256,
         },
     )
-    return Predictor(model=trainer.model.cpu().eval(), scaler=data.scaler, schema=schema)
+    return Predictor(
+        model=trainer.model.cpu().eval(), scaler=data.scaler, context_scaler=data.context_scaler, schema=schema
+    )
 
 
 def inference_layout(config: Config, table: Table) -> Layout:
     """Which columns a file needs for prediction: those of training, without the labels."""
     layout = table.layout
-    inputs = tuple(dict.fromkeys([*config.data.features, *config.data.context]))
+    inputs = tuple(dict.fromkeys([*config.data.features, *layout.context_columns]))
     prices = layout.prices if config.data.feature_set == "core" else {}
     return replace(
         layout,
@@ -284,7 +308,7 @@ def inference_layout(config: Config, table: Table) -> Layout:
         adjusted_close=layout.adjusted_close if prices else None,
         numbers=inputs,
         labels=(),
-        optional=(),
+        optional=tuple(name for name in layout.context_columns if name not in config.data.features),
     )
 
 
@@ -292,7 +316,10 @@ def golden_windows(data: Dataset, count: int = 8) -> dict[str, torch.Tensor]:
     """The first windows of the test split, features in units: what a bundle replays when it is loaded."""
     rows = data.split.rows["test"][:count]
     index = rows[:, None] + np.arange(1 - data.time_window, 1)
-    golden = {"x": torch.from_numpy(data.panel.features[index]), "ids": data.tensors.ids.cpu()[torch.from_numpy(rows)]}
+    golden = {
+        "x": torch.from_numpy(data.panel.features[index]),
+        "ids": data.tensors.ids.cpu()[torch.from_numpy(rows)].long(),
+    }
     if data.panel.context is not None:
         golden["context"] = torch.from_numpy(data.panel.context[rows])
     return golden

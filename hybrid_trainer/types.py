@@ -73,7 +73,8 @@ class Batch:
 
     Attributes:
         x: (B, T, F) float32, scaled features; the last step is the decision row.
-        context: (B, C) float32 at the decision row, or None where the table has no context columns.
+        context: (B, C) float32 at the decision row, scaled; NaN in all columns of a block that is missing there. None
+            where there are no context blocks.
         ids: (B, K) int64, categorical inputs; 0 is `<unk>`.
         targets: per task (B,) int64 classes or (B, D) float32 scaled numbers; arbitrary where masked. A quantile task
             has one number: (B, 1).

@@ -178,17 +178,44 @@ def test_windows_end_in_their_decision_row_and_hold_scaled_features(tmp_path: Pa
         np.testing.assert_allclose(x.numpy(), scaled[row - 7 : row + 1], rtol=1e-4, atol=1e-4)
 
 
+def test_context_and_categories_are_fitted_on_training_rows_and_a_missing_block_loses_no_row(tmp_path: Path) -> None:
+    frame = own_frame()
+    generator = np.random.default_rng(3)
+    days = frame["timestamp"].unique().sort()
+    late = frame["timestamp"].is_in(days[-5:].implode())  # behind training: they must not be seen by any fit
+    mood = np.where(late, 1e6, generator.normal(5, 2, len(frame)))
+    mood[generator.random(len(frame)) < 0.3] = np.nan
+    sector = np.where(late, "zinc", generator.choice(["oil", "tech"], len(frame)))
+    frame = frame.with_columns(mood=pl.Series(mood).fill_nan(None), sector=pl.Series(sector))
+    overrides = [*OWN, "data.targets.own.kind=regression"]
+    _, plain = make_data(tmp_path, frame, *overrides)
+    _, data = make_data(tmp_path, frame, *overrides, "data.context=[mood]", "data.categories=[sector]")
+    for part, rows in plain.split.rows.items():
+        np.testing.assert_array_equal(data.split.rows[part], rows)
+    table = frame.sort("instrument", "timestamp")
+    values, train = table["mood"].cast(pl.Float64).fill_null(np.nan).to_numpy(), data.split.rows["train"]
+    expected = (values - np.nanmean(values[train])) / np.nanstd(values[train])
+    assert data.tensors.context is not None
+    np.testing.assert_allclose(data.tensors.context[:, 0].numpy(), expected.clip(-10, 10), rtol=1e-4, atol=1e-4)
+    assert data.vocabularies["sector"].names == ("oil", "tech")
+    numbers = {"oil": 1, "tech": 2, "zinc": 0}
+    assert data.tensors.ids[:, 1].tolist() == [numbers[name] for name in table["sector"]]
+
+
 # The model.
 
 
 def test_a_model_spec_says_what_the_data_and_the_config_give(tmp_path: Path) -> None:
     frame = own_frame().with_columns(mood=pl.col("open").log(), tone=pl.col("close").log())
-    overrides = ["data.targets.own.kind=regression", "data.context=[mood,tone]", "model.lstm_layers=2"]
+    frame = frame.with_columns(sector=pl.Series(["oil", "tech", "bank"] * 40), city=pl.lit("Rome"))
+    overrides = ["data.targets.own.kind=regression", "data.context.both=[mood,tone]", "model.lstm_layers=2"]
+    overrides += ["data.categories=[sector,city]", "model.embeddings.city=5"]
     config, data = make_data(tmp_path, frame, *OWN, *overrides)
     spec = build.model_spec(config, data)
     assert spec.name == "hybrid"
-    assert (spec.dims.features, spec.dims.context, spec.dims.time_window) == (2, 2, 8)
-    assert spec.dims.vocabularies == {"instrument": 3}
+    assert (spec.dims.features, spec.dims.context, spec.dims.time_window) == (2, {"both": 2}, 8)
+    assert spec.dims.vocabularies == {"instrument": 3, "sector": 4, "city": 2}
+    assert spec.parameters["embeddings"] == {"instrument": 4, "sector": 2, "city": 5}  # sector: the root of 4
     assert spec.dims.heads == {"own": 1}
     assert spec.parameters["lstm_layers"] == 2
     assert not {"name", "heads", "time_window"} & set(spec.parameters)
@@ -372,7 +399,11 @@ def test_a_file_to_predict_on_needs_the_inputs_but_no_labels(tmp_path: Path) -> 
     config, data = make_data(tmp_path, frame, *OWN, *overrides)
     layout = build.inference_layout(config, data.table)
     assert set(layout.all_columns) == {"timestamp", "instrument", "open", "close", "mood"}
-    assert (layout.labels, layout.optional) == ((), ())
+    assert (layout.labels, layout.optional, layout.context) == ((), ("mood",), {"context": ("mood",)})
+
+    overrides += ["data.context_missing=error"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    assert build.inference_layout(config, data.table).whole == ("mood",)
 
     config, data = make_data(tmp_path, price_frame(), *TINY_RUN)
     layout = build.inference_layout(config, data.table)

@@ -241,7 +241,7 @@ def test_context_columns_go_through_a_whole_run(tmp_path: Path) -> None:
     frame.write_csv(tmp_path / "table.csv")
     run = start(tmp_path / "table.csv", tmp_path, "data.context=[mood,tone]", "model.context_units=4")
     assert record(run)["status"] == "complete"
-    assert said_in(run, "model/schema.json")["model"]["dims"]["context"] == 2
+    assert said_in(run, "model/schema.json")["model"]["dims"]["context"] == {"context": 2}
     bundle = load_bundle(run / "model")
     before = bundle.predict_file(tmp_path / "table.csv")
     frame.with_columns(pl.col("mood") + 1).write_csv(tmp_path / "other.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.config.data import context_key
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.config.training import LOSSES
@@ -74,7 +75,8 @@ def _check_losses(config: Config) -> None:
 
 
 def _check_label_columns(config: Config) -> None:
-    inputs = {"data.features": config.data.features, "data.context": config.data.context}
+    inputs = {"data.features": config.data.features, "data.categories": config.data.categories}
+    inputs |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
     for name, target in config.active_targets.items():
         if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
             continue
@@ -88,6 +90,7 @@ def _check_label_columns(config: Config) -> None:
 
 def _check_embeddings(config: Config) -> None:
     embeddings: dict[str, int] = getattr(config.model, "embeddings", {})
+    known = ["instrument", *config.data.categories]
     for name in embeddings:
-        if name != "instrument":
-            raise ConfigError(f"model.embeddings.{name}: not a categorical input; known: instrument")
+        if name not in known:
+            raise ConfigError(f"model.embeddings.{name}: not a categorical input{did_you_mean(name, known)}")

@@ -9,6 +9,7 @@ from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.errors import ConfigError
 
 PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
+CONTEXT_BLOCK = "context"  # the block that data.context=[a,b] makes
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,19 @@ class DataConfig:
         "auto: none where data.features is given, else core",
     )
     features: list[str] = key([], "the table's own columns to use as features, as they are")
-    context: list[str] = key([], "the table's own columns for the context branch (a text embedding, say)")
+    # Any and None: OmegaConf knows no 'list or mapping', and puts no list in the place of a mapping.
+    context: Any = key(
+        None,
+        "the table's own columns for the context branch (a text embedding, say): a list, or named blocks "
+        "NAME: [a, b]; 'text_*' stands for every column whose name begins so",
+    )
+    context_missing: str = key(
+        "fallback",
+        "a context block with a missing value: fallback: a learned vector stands in; error: refuse the table",
+    )
+    categories: list[str] = key(
+        [], "the table's own columns to embed as categories (a sector, say); an empty cell is <unk>"
+    )
     missing: str = key("error", "a missing feature value: error: refuse the table; gap: no window crosses the row")
     targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
     shuffle_labels: bool = key(
@@ -47,7 +60,9 @@ class DataConfig:
     )
     split: SplitConfig = key(SplitConfig(), "how rows are divided into train, valid and test")
     scaler: str = key("standard", "standard (mean, sd) | robust (median, quartiles) | none; fitted on training rows")
-    clip: float | None = key(10.0, "scaled features are cut off at plus and minus this; null: not at all")
+    clip: float | None = key(
+        10.0, "scaled features and context columns are cut off at plus and minus this; null: not at all"
+    )
 
     def __post_init__(self) -> None:
         check_choice("data.feature_set", self.feature_set, ["auto", "core", "none"])
@@ -56,15 +71,22 @@ class DataConfig:
         check_range("data.clip", self.clip, above=0)
         for name in self.columns:
             check_choice("data.columns", name, PRICE_COLUMNS)
-        for name in ("features", "context"):
-            columns: list[str] = getattr(self, name)
-            twice = {column for column in columns if columns.count(column) > 1}
-            if twice:
-                raise ConfigError(f"data.{name}: '{min(twice)}' is named twice")
+        check_choice("data.context_missing", self.context_missing, ["fallback", "error"])
+        self.context = _blocks(self.context) or None
+        _check_once("data.features", self.features)
+        _check_once("data.categories", self.categories)
+        for name in self.categories:
+            if name in ("instrument", self.instrument):
+                raise ConfigError(f"data.categories: '{name}' is embedded already: model.embeddings.instrument")
         if self.feature_set == "auto":
             self.feature_set = "none" if self.features else "core"
         if self.feature_set == "none" and not self.features:
             raise ConfigError("data.features: name at least one column, or set data.feature_set=core")
+
+    @property
+    def context_blocks(self) -> dict[str, list[str]]:
+        """The columns, or patterns of columns, of each context block."""
+        return self.context or {}
 
 
 @dataclass(kw_only=True)
@@ -123,3 +145,30 @@ class SyntheticData(DataConfig):
         check_range("data.rows", self.rows, low=100, high=100_000_000)
         check_range("data.generator_seed", self.generator_seed, low=0)
         check_range("data.signal_strength", self.signal_strength, low=0, high=100)
+
+
+def _blocks(given: Any) -> dict[str, list[str]]:
+    """The context columns by block; a list alone is one block named `context`."""
+    blocks = given if isinstance(given, dict) else {CONTEXT_BLOCK: given} if given else {}
+    made: dict[str, list[str]] = {}
+    for name, columns in blocks.items():
+        path = context_key(str(name))
+        listed = columns if isinstance(columns, list) else [columns]
+        if not str(name).isidentifier():
+            raise ConfigError(f"data.context: '{name}' must be letters, digits and underscores: it names a block")
+        if not listed or not all(type(column) in (str, int) for column in listed):
+            raise ConfigError(f"{path}: {columns!r} must be column names: {path}=[a,b] or text_*")
+        made[str(name)] = [str(column) for column in listed]
+        _check_once(path, made[str(name)])
+    return made
+
+
+def context_key(block: str) -> str:
+    """The key under which a user finds a block of context columns."""
+    return "data.context" if block == CONTEXT_BLOCK else f"data.context.{block}"
+
+
+def _check_once(path: str, columns: list[str]) -> None:
+    twice = {column for column in columns if columns.count(column) > 1}
+    if twice:
+        raise ConfigError(f"{path}: '{min(twice)}' is named twice")

@@ -52,8 +52,8 @@ def known_keys() -> dict[str, KnownKey]:
 
 @cache
 def open_mappings() -> tuple[str, ...]:
-    """The keys whose entries the user names, such as data.targets: every mapping of the schema."""
-    return tuple(path for path, known in known_keys().items() if known.type.startswith("dict["))
+    """The keys whose entries the user names, such as data.targets: whatever is a mapping, or may be one."""
+    return tuple(path for path, known in known_keys().items() if known.type.startswith(("dict[", "Any")))
 
 
 def shown(value: Any) -> str:

@@ -12,6 +12,10 @@ from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 _TYPE_WORDS = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "text"}
+_LIST_OR_BLOCKS = (
+    "a list of columns and named blocks do not go together; name each block, data.context.NAME=[a,b], and remove one "
+    "with ~data.context.NAME"
+)
 
 
 def unknown_key(path: str) -> ConfigError:
@@ -98,6 +102,9 @@ def _explain_one(cause: BaseException, prefix: str, outer: BaseException) -> str
         return _wrong_type(cause, prefix, outer)
     if name == "ConfigCompositionException":
         return _composition(cause)
+    below_a_list = re.match(r"invalid literal for int\(\) with base 10: '(.+)'", str(cause))
+    if below_a_list:  # what OmegaConf says of a name where an index should be
+        return f"data.context.{below_a_list[1]}: {_LIST_OR_BLOCKS}"
     return None
 
 
@@ -117,6 +124,9 @@ def _composition(cause: BaseException) -> str | None:
         return f"{unknown[1]}: is there already; write it without '+'"
     if unknown:
         return str(unknown_key(unknown[1].split("@")[0].replace("/", ".")))
+    blocks = re.search(r"Error merging override '?\+*(data\.context[^'\s=]*)=", text)
+    if blocks:
+        return f"{blocks[1]}: {_LIST_OR_BLOCKS}"
     removed = re.search(r"Error merging override '?~([^'\s=]+)", text)
     if removed:
         return (

@@ -28,15 +28,21 @@ class SideInputConfig(ModelConfig):
 
     embeddings: dict[str, int] = key(
         {"instrument": 4},
-        "categorical inputs: NAME: size of its vector; 'instrument' can be switched off with "
-        "~model.embeddings.instrument",
+        "categorical inputs: NAME: size of its vector; one of data.categories that isn't named gets the root of its "
+        "number of categories, at most 16; 'instrument' can be switched off with ~model.embeddings.instrument",
     )
     use_context: bool = key(True, "use the context columns (data.context) where there are any")
+    unknown_rate: float = key(
+        0.0,
+        "share of categories and context blocks that training hides at random, so that the model learns what to do "
+        "with an unknown category and a missing block",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, size in self.embeddings.items():
             check_range(f"model.embeddings.{name}", size, low=1)
+        check_range("model.unknown_rate", self.unknown_rate, low=0, high=0.95)
 
 
 @dataclass(kw_only=True)
@@ -44,7 +50,7 @@ class TrunkConfig(SideInputConfig):
     """What the families with a shared trunk say."""
 
     pooling: str = key("last", "how the steps become one vector: last | mean | attention")
-    context_units: int = key(16, "size to which the context branch brings the context columns")
+    context_units: int = key(16, "size to which the context branch brings each block of context columns")
     trunk_units: int = key(64, "size of the shared layer that all heads read")
     dropout: float = key(0.2, "share of units dropped after convolutions, between LSTM layers and in the trunk")
 

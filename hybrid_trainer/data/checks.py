@@ -66,6 +66,15 @@ def check_numbers(
             )
 
 
+def check_whole(
+    numbers: Mapping[str, NDArray[np.float64]], columns: tuple[str, ...], line: NDArray[np.int64], problems: Problems
+) -> None:
+    """A context column in which a missing value is wrong (data.context_missing=error)."""
+    text = "a value is missing; fill it, or train with data.context_missing=fallback: a learned vector stands in"
+    for name in columns:
+        problems.add_where(name, np.isnan(numbers[name]), line, text)
+
+
 def check_prices(
     columns: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], line: NDArray[np.int64], problems: Problems
 ) -> None:

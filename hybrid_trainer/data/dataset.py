@@ -28,8 +28,8 @@ class Dataset:
         table, panel: the rows, and their features in units.
         targets: labels and descriptions, in the order of the heads; numbers in units.
         split, split_report: the decision rows of each part, and what is said of them.
-        scaler, vocabularies: fitted on training rows.
-        tensors: scaled features, ids, labels and masks on the device.
+        scaler, context_scaler, vocabularies: fitted on training rows; no context scaler where there is no context.
+        tensors: scaled features and context, ids, labels and masks on the device.
     """
 
     table: Table
@@ -38,6 +38,7 @@ class Dataset:
     split: Split
     split_report: dict[str, Any]
     scaler: Scaler
+    context_scaler: Scaler | None
     vocabularies: dict[str, Vocabulary]
     tensors: PanelTensors
     time_window: int
@@ -59,9 +60,9 @@ class Dataset:
 
 
 def panel_tensors(
-    features: NDArray[np.float32], context: NDArray[np.float32] | None, ids: NDArray[np.int64], targets: list[Target]
+    features: NDArray[np.float32], context: NDArray[np.float32] | None, ids: NDArray[np.int32], targets: list[Target]
 ) -> PanelTensors:
-    """Tensors of scaled features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here."""
+    """Tensors of scaled features (N, F) and context (N, C), ids (N, K) and labels; numbers are scaled here."""
     labels: dict[str, torch.Tensor] = {}
     masks: dict[str, torch.Tensor] = {}
     steps: dict[str, int] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig
+from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig, context_key
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
 
@@ -21,7 +22,10 @@ class Layout:
         adjusted_close: open to close are scaled by this column / close, volume by the inverse.
         numbers: columns read as numbers (features, context, regression labels).
         labels: columns read as class labels.
-        optional: of the numbers, those in which an empty cell means 'no label'.
+        optional: of the numbers, those in which an empty cell is no fault: 'no label', or a missing context block.
+        context: name of each block -> its columns, patterns spelt out.
+        whole: of the context columns, those in which an empty cell is a fault (data.context_missing=error).
+        categories: columns read as categories.
     """
 
     timestamp: str
@@ -31,6 +35,14 @@ class Layout:
     numbers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    context: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    whole: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def context_columns(self) -> tuple[str, ...]:
+        """The columns of all context blocks."""
+        return tuple(column for columns in self.context.values() for column in columns)
 
     @property
     def number_columns(self) -> list[str]:
@@ -42,7 +54,7 @@ class Layout:
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
         keys = [self.timestamp, *([self.instrument] if self.instrument else [])]
-        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels]))
+        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *self.categories]))
 
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
@@ -51,25 +63,32 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     prices = _price_columns(config, columns) if needs_prices else {}
     number_labels = [column for target in targets.values() for column in target.number_columns]
     class_labels = [column for target in targets.values() for column in target.label_columns]
+    context = {name: _spelt_out(given, columns) for name, given in config.context_blocks.items()}
+    in_context = [column for block in context.values() for column in block]
+    whole = config.context_missing == "error"
     layout = Layout(
         timestamp=config.timestamp,
         instrument=config.instrument,
         prices=prices,
         adjusted_close=config.adjusted_close if needs_prices else None,
-        numbers=tuple(dict.fromkeys([*config.features, *config.context, *number_labels])),
+        numbers=tuple(dict.fromkeys([*config.features, *in_context, *number_labels])),
         labels=tuple(dict.fromkeys(class_labels)),
         optional=tuple(
             dict.fromkeys(
-                name for name in number_labels if name not in [*config.features, *config.context, *prices.values()]
+                name for name in [*in_context, *number_labels] if name not in [*config.features, *prices.values()]
             )
         ),
+        context=context,
+        whole=tuple(name for name in in_context if name not in config.features) if whole else (),
+        categories=tuple(config.categories),
     )
     required = {
         "data.timestamp": [config.timestamp],
         "data.instrument": [config.instrument] if config.instrument else [],
         "data.columns": list(config.columns.values()),
         "data.features": config.features,
-        "data.context": config.context,
+        **{context_key(name): list(block) for name, block in context.items()},
+        "data.categories": config.categories,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
         "data.targets": list(dict.fromkeys([*number_labels, *class_labels])),
     }
@@ -91,8 +110,46 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
             )
     if lacking:
         raise TableError("\n".join(lacking))
+    _refuse_shared_columns(context, file)
     _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close})
+    _refuse_labels_in_context(targets, in_context)
     return layout
+
+
+def _spelt_out(given: list[str], columns: list[str]) -> tuple[str, ...]:
+    """The columns that a block names; a pattern such as text_* stands for those of the file that fit, in its order."""
+    found: list[str] = []
+    for entry in given:
+        if "*" in entry and entry not in columns:
+            pattern = re.escape(entry).replace(r"\*", ".*")
+            fitting = [column for column in columns if re.fullmatch(pattern, column)]
+            found += fitting or [entry]  # one that nothing fits stays, and is told to be lacking
+        else:
+            found.append(entry)
+    return tuple(dict.fromkeys(found))
+
+
+def _refuse_shared_columns(context: dict[str, tuple[str, ...]], file: str) -> None:
+    owner: dict[str, str] = {}
+    for name, block in context.items():
+        for column in block:
+            if column in owner:
+                raise TableError(
+                    f"{file}: column '{column}' is in two blocks, {context_key(owner[column])} and "
+                    f"{context_key(name)}; leave it in one"
+                )
+            owner[column] = name
+
+
+def _refuse_labels_in_context(targets: dict[str, TargetConfig], context: list[str]) -> None:
+    """`consistency` has looked at the columns that are named; here a pattern such as text_* is spelt out."""
+    for name, target in targets.items():
+        if isinstance(target, ColumnTarget) and target.column in context and not target.allow_contemporaneous:
+            raise ConfigError(
+                f"data.targets.{name}.column: a pattern of data.context takes in '{target.column}', so the label "
+                "would be read off the input; name the block's columns, or set "
+                f"data.targets.{name}.allow_contemporaneous=true"
+            )
 
 
 def _refuse_known_labels(targets: dict[str, TargetConfig], inputs: set[str | None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.context import context_matrix
 from hybrid_trainer.data.features import compute_core
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
@@ -19,7 +20,8 @@ class Panel:
 
     Attributes:
         features: (N, F) float32, contiguous, as computed (not scaled); NaN outside the segments.
-        context: (N, C) float32, or None where there are no context columns.
+        context: (N, C) float32, NaN in all columns of a block that is missing; None where there are no blocks.
+        context_blocks: name of each block -> its columns, in the order of the C columns.
         timestamps: (N,) int64, ns since 1970 UTC.
         instrument: (N,) int64 into `instruments`.
         segments: (S, 2) int64, [start, stop): one instrument, every feature present; a window lies inside one segment.
@@ -28,7 +30,7 @@ class Panel:
     features: NDArray[np.float32]
     feature_names: tuple[str, ...]
     context: NDArray[np.float32] | None
-    context_names: tuple[str, ...]
+    context_blocks: dict[str, tuple[str, ...]]
     timestamps: NDArray[np.int64]
     instrument: NDArray[np.int64]
     instruments: tuple[str, ...]
@@ -43,13 +45,13 @@ class Panel:
         return np.concatenate([*ranges, np.empty(0, dtype=np.int64)]).astype(np.int64)
 
 
-def build_panel(table: Table, *, feature_set: str, features: list[str], context: list[str]) -> Panel:
+def build_panel(table: Table, *, feature_set: str, features: list[str], context: dict[str, tuple[str, ...]]) -> Panel:
     """Compute the features of a table and cut it into segments.
 
     Args:
         feature_set: 'core' computes the causal indicators, 'none' does not.
         features: the table's own columns to use as features, behind the computed ones.
-        context: the table's own columns for the context branch.
+        context: the table's own columns for the context branch, by block.
     """
     columns = [table.numbers[name] for name in features]
     names = tuple(features)
@@ -61,15 +63,12 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
     if twice:
         raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
     matrix = _to_float32(np.stack(columns, axis=1), names, table)
-    dense = np.stack([table.numbers[name] for name in context], axis=1).astype(np.float32) if context else None
     usable = np.asarray(np.isfinite(matrix).all(axis=1))
-    if dense is not None:
-        usable &= np.isfinite(dense).all(axis=1)
     return Panel(
         features=matrix,
         feature_names=names,
-        context=dense,
-        context_names=tuple(context),
+        context=context_matrix(table, context),
+        context_blocks=context,
         timestamps=table.timestamp,
         instrument=table.instrument,
         instruments=table.instruments,

@@ -17,6 +17,7 @@ from hybrid_trainer.data import checks, csv_diagnosis, synthetic
 from hybrid_trainer.data.layout import Layout, layout_for
 from hybrid_trainer.data.table import Coded, Table, note_on_order, notes_on_holes
 from hybrid_trainer.data.timestamps import parse_timestamps
+from hybrid_trainer.data.vocabulary import category_texts
 from hybrid_trainer.errors import TableError, did_you_mean
 
 SINGLE_INSTRUMENT = "all"
@@ -119,6 +120,7 @@ def _check(file: str, frame: pl.DataFrame, layout: Layout, missing: str, line: N
     checks.check_numbers(
         numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
     )
+    checks.check_whole(numbers, layout.whole, line, problems)
     adjusted = {"adjusted close": layout.adjusted_close} if layout.adjusted_close else {}
     checks.check_prices(numbers, {**layout.prices, **adjusted}, line, problems)
     readable = ~(problems.rows_with_a_fault_in(layout.timestamp, len(frame)) | (instrument < 0))
@@ -153,6 +155,7 @@ def _sorted_table(
         prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.labels},
+        categories={name: Coded.of(category_texts(frame[name]))[order] for name in layout.categories},
         notes=(
             *note_on_order(file, timestamp, instrument),
             *notes_on_holes(file, timestamp[order], instrument[order], instruments),

@@ -1,13 +1,22 @@
-"""Categories to numbers: the categories of the training rows, and `<unk>` for every other."""
+"""Categories to numbers: the categories of the training rows, and `<unk>` for every other. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.table import Table
+from hybrid_trainer.errors import TableError
+
 UNKNOWN = "<unk>"
+INSTRUMENT = "instrument"
+_LARGEST_DEFAULT = 16
+
+Codes = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -17,15 +26,64 @@ class Vocabulary:
     names: tuple[str, ...]
 
     @classmethod
-    def fit(cls, codes: NDArray[np.int64], categories: tuple[str, ...]) -> Vocabulary:
-        """The categories that occur among the training rows' codes."""
-        return cls(tuple(sorted(categories[code] for code in np.unique(codes))))
+    def fit(cls, codes: Codes, categories: tuple[str, ...]) -> Vocabulary:
+        """The categories that occur among the training rows' codes; a negative code or an empty text is 'missing'."""
+        counts = np.bincount(codes + 1, minlength=1)[1:]  # no sorting: there may be millions of rows
+        return cls(tuple(sorted(categories[code] for code in np.flatnonzero(counts) if categories[code])))
 
     def __len__(self) -> int:
         return len(self.names) + 1
 
-    def encode(self, codes: NDArray[np.int64], categories: tuple[str, ...]) -> NDArray[np.int64]:
-        """(N,) codes into `categories` -> (N,) numbers of this vocabulary."""
+    @property
+    def vector_size(self) -> int:
+        """The length of a category's vector where the config says none: the root of their number, at most 16."""
+        return min(_LARGEST_DEFAULT, int(np.ceil(np.sqrt(len(self)))))
+
+    def encode(self, codes: Codes, categories: tuple[str, ...]) -> NDArray[np.int32]:
+        """(N,) codes into `categories`, -1 where missing -> (N,) numbers of this vocabulary."""
         numbers = {name: number for number, name in enumerate(self.names, start=1)}
-        table = np.array([numbers.get(name, 0) for name in categories], dtype=np.int64)
-        return np.asarray(table[codes])
+        table = np.array([*(numbers.get(name, 0) for name in categories), 0], dtype=np.int32)
+        return np.asarray(table[codes])  # code -1 takes the last entry
+
+
+def category_texts(column: pl.Series) -> list[str | None]:
+    """Categories as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None.
+
+    Each value is read by itself: a file to predict on may hold others beside it, and must give the same text.
+    """
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+    return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1").to_list()
+
+
+def fit_vocabularies(table: Table, rows: NDArray[np.int64]) -> dict[str, Vocabulary]:
+    """A vocabulary of each categorical input, `instrument` first, from the training decision rows.
+
+    An input is read at the decision row, so a category that only look-back rows have would never be trained.
+
+    Raises:
+        TableError: a column holds no category in any of the rows.
+    """
+    made = {}
+    for name, (codes, categories) in _inputs(table).items():
+        made[name] = Vocabulary.fit(codes[rows], categories)
+        if not made[name].names:
+            raise TableError(
+                f"{table.file}: column '{name}' (data.categories) is empty in every training row; there is nothing to "
+                "learn from it: remove it"
+            )
+    return made
+
+
+def encode_inputs(table: Table, vocabularies: dict[str, Vocabulary]) -> NDArray[np.int32]:
+    """(N, K): each row's numbers in the K vocabularies."""
+    inputs = _inputs(table)
+    ids = np.empty((len(table), len(vocabularies)), dtype=np.int32)
+    for column, (name, vocabulary) in enumerate(vocabularies.items()):
+        ids[:, column] = vocabulary.encode(*inputs[name])
+    return ids
+
+
+def _inputs(table: Table) -> dict[str, tuple[Codes, tuple[str, ...]]]:
+    own = {name: (coded.codes, coded.names) for name, coded in table.categories.items()}
+    return {INSTRUMENT: (table.instrument, table.instruments), **own}

@@ -19,7 +19,8 @@ class PanelTensors:
     """The panel and its labels on the device: what batches are gathered from.
 
     Attributes:
-        features: (N, F) float32, scaled. context: (N, C) float32 or None. ids: (N, K) int64.
+        features: (N, F) float32, scaled. context: (N, C) float32, scaled, NaN where a block is missing, or None.
+        ids: (N, K) int32.
         targets: per task (N,) int64 or (N, D) float32, a valid stand-in where masked. mask: per task (N,) float32.
         steps: for a forecast, how many rows ahead its label reaches: `targets` holds its (N, C) columns once, and a
             label is gathered from the rows behind the decision row.
@@ -101,7 +102,7 @@ class WindowLoader:
         return Batch(
             x=x,
             context=None if panel.context is None else panel.context.index_select(0, rows),
-            ids=panel.ids.index_select(0, rows),
+            ids=panel.ids.index_select(0, rows).long(),
             targets={task: panel.labels(task, rows) for task in panel.targets},
             mask={task: values.index_select(0, rows) for task, values in panel.mask.items()},
             row=rows,

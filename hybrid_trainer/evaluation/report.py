@@ -11,11 +11,15 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from torch import Tensor
 
+from hybrid_trainer.data.context import shares
 from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.data.vocabulary import INSTRUMENT, UNKNOWN
 from hybrid_trainer.evaluation.judge import TaskResult
 from hybrid_trainer.inference.predictor import prediction_frame
 from hybrid_trainer.runs.atomic import replacing
 from hybrid_trainer.types import LOWER_IS_BETTER
+
+_SHOWN = 50  # categories of one input
 
 
 def results_table(results: list[TaskResult]) -> str:
@@ -92,7 +96,7 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
         "## Data",
         "",
         f"- table: `{Path(data.table.file).name}` (SHA-256 `{data.table.sha256}`)",
-        f"- instruments seen in training: {', '.join(data.vocabularies['instrument'].names)}; any other is `<unk>`",
+        *_inputs(data),
         f"- window: {data.time_window} rows; features: {', '.join(data.panel.feature_names)}",
     ]
     lines += [
@@ -121,3 +125,19 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
     lines += ["", "## Made with", ""]
     lines += [f"- {key}: {value}" for key, value in facts.items()]
     return "\n".join(lines) + "\n"
+
+
+def _inputs(data: Dataset) -> list[str]:
+    """What stands beside the window: the known categories, and the context blocks."""
+    lines = []
+    for name, vocabulary in data.vocabularies.items():
+        known = list(vocabulary.names[:_SHOWN])
+        more = f" and {len(vocabulary.names) - _SHOWN} more" if len(vocabulary.names) > _SHOWN else ""
+        what = "instruments" if name == INSTRUMENT else f"categories of `{name}`"
+        lines.append(f"- {what} seen in training: {', '.join(known)}{more}; any other is `{UNKNOWN}`")
+    panel = data.panel
+    if panel.context is not None:
+        for name, share in shares(panel.context, panel.context_blocks, data.split.rows["train"]).items():
+            count = len(panel.context_blocks[name])
+            lines.append(f"- context `{name}`: {count} column(s), in {share:.1%} of the training rows")
+    return lines

@@ -1,6 +1,7 @@
 """The saved model: written whole, verified and replayed before it is used. No pickle anywhere.
 
-weights.safetensors  scaler.skops  schema.json  golden.safetensors  MODEL_CARD.md  manifest.json (SHA-256 of each)
+weights.safetensors  scaler.skops  schema.json  golden.safetensors  MODEL_CARD.md  manifest.json (SHA-256 of each),
+and context_scaler.skops where there is context.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = (
     "golden.safetensors",
     "MODEL_CARD.md",
 )
+CONTEXT_SCALER = "context_scaler.skops"
 _TOLERANCE = 1e-4
 
 
@@ -39,8 +41,8 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
 
     Args:
         folder: where to; a former bundle there is replaced.
-        golden: a few windows in units, `x` (B, T, F), `ids` (B, K) and, where there is one, `context` (B, C); their
-            predictions are computed here and kept beside them.
+        golden: a few windows in units, `x` (B, T, F), `ids` (B, K) and, where there is one, `context` (B, C), NaN
+            where a block is missing; their predictions are computed here and kept beside them.
         card: the model card's text.
     """
     import skops.io  # here: four seconds that only saving and loading need
@@ -51,6 +53,8 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
         weights = {name: value.detach().cpu().contiguous() for name, value in predictor.model.state_dict().items()}
         save_file(weights, temporary / WEIGHTS)
         skops.io.dump(predictor.scaler.transformer, temporary / SCALER)
+        if predictor.context_scaler is not None:
+            skops.io.dump(predictor.context_scaler.transformer, temporary / CONTEXT_SCALER)
         predictor.schema.write(temporary / SCHEMA)
         outputs = predictor.predict_windows(golden["x"], golden.get("context"), golden["ids"])
         save_file(
@@ -99,15 +103,22 @@ def load_bundle(folder: Path) -> Predictor:
     Raises:
         BundleError: a file is missing, altered or not trusted, or the golden batch comes out different.
     """
-    _verify(folder)
+    digests = _verify(folder)
     schema = BundleSchema.read(folder / SCHEMA)
+    if schema.layout.context:
+        _verify_file(folder, CONTEXT_SCALER, digests)
     try:
         model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
         model.load_state_dict(load_file(folder / WEIGHTS))
         golden = load_file(folder / GOLDEN)
     except (SafetensorError, RuntimeError, TypeError, AttributeError, UserError) as error:
         raise BundleError(f"{folder}: the weights do not fit the schema ({error})") from error
-    predictor = Predictor(model=model.eval(), scaler=Scaler(_load_scaler(folder / SCALER), schema.clip), schema=schema)
+    predictor = Predictor(
+        model=model.eval(),
+        scaler=_load_scaler(folder / SCALER, schema),
+        context_scaler=_load_scaler(folder / CONTEXT_SCALER, schema) if schema.layout.context else None,
+        schema=schema,
+    )
     try:
         _replay(folder, predictor, golden)
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -117,18 +128,19 @@ def load_bundle(folder: Path) -> Predictor:
     return predictor
 
 
-def _load_scaler(path: Path) -> object:
+def _load_scaler(path: Path, schema: BundleSchema) -> Scaler:
     import skops.io
 
     try:
-        return skops.io.load(path, trusted=[])
+        return Scaler(skops.io.load(path, trusted=[]), schema.clip)
     except Exception as error:
         raise BundleError(
             f"{path}: the scaler holds something that is not trusted or cannot be read ({error})"
         ) from error
 
 
-def _verify(folder: Path) -> None:
+def _verify(folder: Path) -> dict[str, str]:
+    """Check the files that every bundle has; returns the digests of all."""
     if not folder.is_dir():
         raise BundleError(f"{folder}: there is no such folder; name a run's model folder: RUN_DIR/model")
     try:
@@ -142,13 +154,18 @@ def _verify(folder: Path) -> None:
     if not isinstance(digests, dict):
         raise BundleError(f"{folder / MANIFEST}: the file is damaged")
     for name in (WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD):
-        path = folder / name
-        if name not in digests:
-            raise BundleError(f"{folder / MANIFEST}: the file is damaged (it does not list {name})")
-        if not path.is_file():
-            raise BundleError(f"{path}: the file is missing; the model is incomplete")
-        if _sha256(path) != digests[name]:
-            raise BundleError(f"{path}: the file was altered (its SHA-256 is not the one in {MANIFEST})")
+        _verify_file(folder, name, digests)
+    return digests
+
+
+def _verify_file(folder: Path, name: str, digests: dict[str, str]) -> None:
+    path = folder / name
+    if name not in digests:
+        raise BundleError(f"{folder / MANIFEST}: the file is damaged (it does not list {name})")
+    if not path.is_file():
+        raise BundleError(f"{path}: the file is missing; the model is incomplete")
+    if _sha256(path) != digests[name]:
+        raise BundleError(f"{path}: the file was altered (its SHA-256 is not the one in {MANIFEST})")
 
 
 def _replay(folder: Path, predictor: Predictor, golden: dict[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ from hybrid_trainer.data.panel import build_panel
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.sources import read_table
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.vocabulary import Vocabulary
+from hybrid_trainer.data.vocabulary import Vocabulary, encode_inputs
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.collect import collect
 from hybrid_trainer.engine.device import choose_precision
@@ -35,6 +35,7 @@ class Predictor:
 
     model: nn.Module
     scaler: Scaler
+    context_scaler: Scaler | None
     schema: BundleSchema
 
     def predict_file(self, path: Path) -> pl.DataFrame:
@@ -53,7 +54,7 @@ class Predictor:
         """
         schema = self.schema
         panel = build_panel(
-            table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.context
+            table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.layout.context
         )
         if list(panel.feature_names) != schema.feature_names:
             lacking = sorted(set(schema.feature_names) - set(panel.feature_names))
@@ -64,20 +65,24 @@ class Predictor:
                 f"{table.file}: no row can be predicted: a window needs {schema.time_window} rows behind "
                 "each other with all features (the first rows of an instrument warm the features up)"
             )
-        vocabulary = Vocabulary(tuple(schema.vocabularies["instrument"]))
-        ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
-        tensors = panel_tensors(self.scaler(panel.features), panel.context, ids, [])
+        ids = encode_inputs(table, {name: Vocabulary(tuple(known)) for name, known in schema.vocabularies.items()})
+        tensors = panel_tensors(self.scaler(panel.features), self._scaled(panel.context), ids, [])
         loader = WindowLoader(tensors, torch.from_numpy(rows), time_window=schema.time_window, batch_size=_BATCH)
         outputs = collect(self.model, loader, choose_precision("fp32", torch.device("cpu")))
         return prediction_frame(table, rows, outputs, schema.specs)
 
     def predict_windows(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
-        """Predict from windows of features in units, (B, T, F); returns {output name: (B, D)}."""
+        """Predict from windows of features (B, T, F) and context (B, C) in units; returns {output name: (B, D)}."""
         flat = self.scaler(x.flatten(0, 1).numpy())  # (B * T, F)
+        dense = self._scaled(None if context is None else context.numpy())
+        scaled = None if dense is None else torch.from_numpy(dense)
         self.model.eval()
         with torch.inference_mode():
-            outputs = self.model(torch.from_numpy(flat).view(x.shape), context, ids)
+            outputs = self.model(torch.from_numpy(flat).view(x.shape), scaled, ids)
         return {spec.output_name: to_prediction(outputs[spec.name], spec) for spec in self.schema.specs}
+
+    def _scaled(self, context: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+        return None if context is None or self.context_scaler is None else self.context_scaler(context)
 
 
 def prediction_frame(

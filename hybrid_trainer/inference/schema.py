@@ -12,7 +12,7 @@ from hybrid_trainer.errors import BundleError
 from hybrid_trainer.models import InputDims
 from hybrid_trainer.types import TargetSpec
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,8 @@ class BundleSchema:
         model, specs: the network, and what each of its heads predicts.
         time_window: rows in a window.
         feature_set, feature_columns, feature_names: how features are made, and their names in order.
-        context: the context columns in order. vocabularies: known categories of each categorical input.
-        clip, missing: as in the data config. layout: which columns a file to predict on must have.
+        vocabularies: known categories of each categorical input, in the order of the K ids.
+        clip, missing: as in the data config. layout: which columns a file to predict on must have, context blocks too.
         origin: versions and data that the model came from, for people to read.
     """
 
@@ -43,7 +43,6 @@ class BundleSchema:
     feature_set: str
     feature_columns: list[str]
     feature_names: list[str]
-    context: list[str]
     vocabularies: dict[str, list[str]]
     clip: float | None
     missing: str
@@ -66,6 +65,7 @@ class BundleSchema:
             said["model"]["dims"] = InputDims(**said["model"]["dims"])
             said["model"] = ModelSpec(**said["model"])
             said["specs"] = [TargetSpec(**_tuples(spec)) for spec in said["specs"]]
+            said["layout"]["context"] = _tuples(said["layout"]["context"])
             said["layout"] = Layout(**_tuples(said["layout"]))
             return cls(**said)
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:

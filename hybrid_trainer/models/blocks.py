@@ -103,7 +103,9 @@ class Pooling(nn.Module):
 
 
 class CategoryEmbedding(nn.Module):
-    """A vector per category of each categorical input; category 0, `<unk>`, is the zero vector.
+    """A vector per category of each categorical input.
+
+    Category 0, `<unk>`, starts as the zero vector, and stays it where no training row has it.
 
     Args:
         columns: which of the K inputs are used. vocabulary_sizes: categories of each, `<unk>` included.
@@ -114,8 +116,12 @@ class CategoryEmbedding(nn.Module):
         super().__init__()
         self.columns = columns
         self.tables = nn.ModuleList(
-            nn.Embedding(count, size, padding_idx=0) for count, size in zip(vocabulary_sizes, sizes, strict=True)
+            nn.Embedding(count, size) for count, size in zip(vocabulary_sizes, sizes, strict=True)
         )
+        with torch.no_grad():
+            for table in self.tables:
+                assert isinstance(table, nn.Embedding)
+                table.weight[0] = 0.0
         self.out_size = sum(sizes)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -137,6 +143,28 @@ class DenseBlock(nn.Module):
         """(B, in) -> (B, out)."""
         out: Tensor = self.dropout(self.activation(self.norm(self.linear(x))))
         return out
+
+
+class ContextBlock(nn.Module):
+    """One block of context columns becomes one vector; where the block is missing, a learned vector stands in.
+
+    Args:
+        columns: C of this block. units: size of the vector; None: the columns as they are.
+        dropout: share of units dropped.
+    """
+
+    def __init__(self, columns: int, units: int | None, dropout: float) -> None:
+        super().__init__()
+        self.out_size = units or columns
+        self.encoder = DenseBlock(columns, units, dropout) if units else nn.Identity()
+        self.fallback = nn.Parameter(torch.zeros(self.out_size))
+
+    def forward(self, block: Tensor) -> Tensor:
+        """(B, C) -> (B, out_size); a row with a NaN in it is one in which the block is missing."""
+        missing = block.isnan().any(dim=1, keepdim=True)  # (B, 1)
+        # The zeros reach no output: they only keep NaN out of the encoder's gradient.
+        encoded = self.encoder(block.masked_fill(missing, 0.0))
+        return torch.where(missing, self.fallback, encoded)
 
 
 def _initialise(lstm: nn.LSTM) -> None:

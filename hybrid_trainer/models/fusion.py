@@ -8,28 +8,40 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hybrid_trainer.models.blocks import CategoryEmbedding, DenseBlock
+from hybrid_trainer.models.blocks import CategoryEmbedding, ContextBlock
 from hybrid_trainer.models.registry import InputDims
 
 
 class SideInputs(nn.Module):
-    """What stands beside the window: category vectors and the context branch, joined to the encoded window.
+    """What stands beside the window: category vectors and context blocks, joined to the encoded window.
 
     Args:
         dims: what the data says of the inputs. encoded: E.
         embeddings: vector length of each categorical input that is used, by name.
-        context_units: the size to which the context branch brings the context columns; 0 leaves them out.
-        dropout: share of units dropped in the context branch.
+        use_context: whether the context blocks are used.
+        context_units: the size to which each block is brought; None: its columns as they are.
+        dropout: share of units dropped behind each block.
+        unknown_rate: share of categories and blocks that training hides, so that `<unk>` and the vector that stands in
+            for a missing block are learned.
 
     Attributes:
         out_size: columns of the result.
     """
 
     def __init__(
-        self, dims: InputDims, encoded: int, *, embeddings: dict[str, int], context_units: int, dropout: float
+        self,
+        dims: InputDims,
+        encoded: int,
+        *,
+        embeddings: dict[str, int],
+        use_context: bool,
+        context_units: int | None,
+        dropout: float,
+        unknown_rate: float,
     ) -> None:
         super().__init__()
         self.out_size = encoded
+        self.unknown_rate = unknown_rate
         self.embedding: CategoryEmbedding | None = None
         inputs = list(dims.vocabularies)
         used = [name for name in inputs if name in embeddings]
@@ -40,19 +52,55 @@ class SideInputs(nn.Module):
                 [embeddings[name] for name in used],
             )
             self.out_size += self.embedding.out_size
-        self.context: DenseBlock | None = None
-        if dims.context and context_units:
-            self.context = DenseBlock(dims.context, context_units, dropout)
-            self.out_size += context_units
+        self.context: ContextBranch | None = None
+        if dims.context and use_context:
+            self.context = ContextBranch(dims.context, context_units, dropout, unknown_rate)
+            self.out_size += self.context.out_size
 
     def forward(self, encoded: Tensor, context: Tensor | None, ids: Tensor) -> Tensor:
         """(B, E), (B, C) or None, (B, K) -> (B, out_size)."""
         parts = [encoded]
         if self.embedding is not None:
+            if self.training and self.unknown_rate:
+                ids = _hide(ids, self.unknown_rate, 0)
             parts.append(self.embedding(ids))
         if self.context is not None:
             parts.append(self.context(context))
         return torch.cat(parts, dim=1)
+
+
+class ContextBranch(nn.Module):
+    """Every block's vector, side by side.
+
+    Args:
+        blocks: columns of each block. units, dropout: of each block; see `ContextBlock`.
+        hidden: share of blocks that training hides.
+    """
+
+    def __init__(self, blocks: dict[str, int], units: int | None, dropout: float, hidden: float) -> None:
+        super().__init__()
+        self.widths = list(blocks.values())
+        self.hidden = hidden
+        # The prefix keeps a block's name apart from ModuleDict's own attributes.
+        self.blocks = nn.ModuleDict(
+            {f"block_{name}": ContextBlock(columns, units, dropout) for name, columns in blocks.items()}
+        )
+        self.out_size = sum(units or columns for columns in self.widths)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """(B, C) -> (B, out_size)."""
+        parts = []
+        for block, values in zip(self.blocks.values(), torch.split(context, self.widths, dim=1), strict=True):
+            if self.training and self.hidden:
+                shown = torch.zeros_like(values[:, :1])
+                values = values + _hide(shown, self.hidden, torch.nan)  # (B, 1): all columns of a block, or none
+            parts.append(block(values))
+        return torch.cat(parts, dim=1)
+
+
+def _hide(values: Tensor, rate: float, stand_in: float) -> Tensor:
+    """Put `stand_in` in the place of a random share of the values."""
+    return values.masked_fill(torch.rand(values.shape, device=values.device) < rate, stand_in)
 
 
 class Heads(nn.ModuleDict):

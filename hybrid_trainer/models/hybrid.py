@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.models.blocks import ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
@@ -25,7 +24,8 @@ class EnhancedHybridModel(nn.Module):
         lstm_units, lstm_layers, bidirectional: the recurrent part; no layers leave it out.
         pooling: how the steps become one vector: last, mean or attention.
         embeddings: vector length of each categorical input that is used, by name.
-        use_context, context_units: the context branch, and the size to which it brings the context columns.
+        use_context, context_units: the context branch, and the size to which it brings each context block.
+        unknown_rate: share of categories and context blocks that training hides.
         trunk_units: size of the shared layer. dropout: share of units dropped.
     """
 
@@ -44,6 +44,7 @@ class EnhancedHybridModel(nn.Module):
         dropout: float,
         pooling: str = "last",
         bidirectional: bool = False,
+        unknown_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.convolution: ConvEncoder | None = None
@@ -57,7 +58,13 @@ class EnhancedHybridModel(nn.Module):
             size = self.recurrent.out_size
         self.pooling = Pooling(pooling, size, backward=lstm_units if lstm_layers and bidirectional else 0)
         self.side = SideInputs(
-            dims, size, embeddings=embeddings, context_units=context_units if use_context else 0, dropout=dropout
+            dims,
+            size,
+            embeddings=embeddings,
+            use_context=use_context,
+            context_units=context_units,
+            dropout=dropout,
+            unknown_rate=unknown_rate,
         )
         self.trunk = DenseBlock(self.side.out_size, trunk_units, dropout)
         self.heads = Heads(trunk_units, dims.heads)
@@ -85,22 +92,26 @@ class LinearModel(nn.Module):
     Args:
         dims: what the data says of inputs and heads.
         embeddings: vector length of each categorical input that is used, by name.
-        use_context: whether the context columns are used, as they are.
+        use_context: whether the context columns are used, as they are; a learned vector stands in for a missing block.
+        unknown_rate: share of categories and context blocks that training hides.
     """
 
-    def __init__(self, dims: InputDims, *, embeddings: dict[str, int], use_context: bool) -> None:
+    def __init__(
+        self, dims: InputDims, *, embeddings: dict[str, int], use_context: bool, unknown_rate: float = 0.0
+    ) -> None:
         super().__init__()
-        flat = dims.time_window * dims.features
-        self.side = SideInputs(dims, flat, embeddings=embeddings, context_units=0, dropout=0.0)
-        self.use_context = bool(dims.context and use_context)
-        size = self.side.out_size + (dims.context if self.use_context else 0)
-        self.heads = Heads(size, dims.heads)
+        self.side = SideInputs(
+            dims,
+            dims.time_window * dims.features,
+            embeddings=embeddings,
+            use_context=use_context,
+            context_units=None,
+            dropout=0.0,
+            unknown_rate=unknown_rate,
+        )
+        self.heads = Heads(self.side.out_size, dims.heads)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
-        joined = self.side(x.flatten(1), context, ids)  # (B, T * F) -> (B, T * F + embeddings)
-        if self.use_context:
-            assert context is not None
-            joined = torch.cat([joined, context], dim=1)
-        outputs: dict[str, Tensor] = self.heads(joined)
+        outputs: dict[str, Tensor] = self.heads(self.side(x.flatten(1), context, ids))  # (B, T, F) -> (B, T * F)
         return outputs

@@ -1,6 +1,7 @@
 """Model families by name: config and saved models name one, nothing else picks code.
 
 A family is made with `maker(dims, **flat parameters)` and called with (x, context, ids); it gives {task: (B, D) raw}.
+Context is NaN in all columns of a block that is missing in a row.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ class InputDims:
     """What the data says of a model's inputs and heads.
 
     Attributes:
-        features: F. context: C, 0 where there is none. time_window: T.
+        features: F. time_window: T. context: columns of each context block, C together.
         vocabularies: categories of each of the K categorical inputs, `<unk>` included.
         heads: outputs D of each task, in the order of the heads.
     """
 
     features: int
-    context: int
+    context: dict[str, int]
     time_window: int
     vocabularies: dict[str, int]
     heads: dict[str, int]

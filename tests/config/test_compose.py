@@ -165,7 +165,13 @@ def test_the_later_of_two_overrides_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["data=csv", "data.path=p.csv", "data.features=[a]", "~data.targets.signal"]]
+    "overrides",
+    [
+        [],
+        ["data=csv", "data.path=p.csv", "data.features=[a]", "~data.targets.signal"],
+        ["data.context=[a,b]", "data.categories=[sector]", "model.embeddings.sector=3"],
+        ["data.context.text=[a,b]", "data.context.rest=r_*"],
+    ],
 )
 def test_a_config_written_to_yaml_is_read_back_the_same(tmp_path: Path, overrides: list[str]) -> None:
     config = make_config(*overrides)

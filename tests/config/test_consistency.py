@@ -118,7 +118,7 @@ def test_some_head_must_have_a_weight() -> None:
     assert refused(alone) == "training.loss_weights: every active head has weight 0; nothing would be trained"
 
 
-@pytest.mark.parametrize("key", ["features", "context"])
+@pytest.mark.parametrize("key", ["features", "context", "categories"])
 def test_a_label_is_not_an_input(key: str) -> None:
     def with_input(contemporaneous: bool, heads: list[str] | None) -> Config:
         target = ColumnTarget(column="y", kind="regression", allow_contemporaneous=contemporaneous)
@@ -134,9 +134,22 @@ def test_a_label_is_not_an_input(key: str) -> None:
     consistency.check(with_input(False, ["signal"]))  # the label isn't used
 
 
-def test_only_the_instrument_can_be_embedded() -> None:
-    given = config(model=HybridModelConfig(embeddings={"instrument": 2, "sector": 3}))
+def test_a_pattern_is_no_label_column_of_that_name_and_a_named_block_is_looked_at() -> None:
+    targets = {"mine": ColumnTarget(column="y", kind="regression")}
+    consistency.check(config(data=UsStocksData(targets=targets, context={"text": ["t_*"]})))
+    text = "data.targets.mine.column: 'y' is in data.context.text as well"
+    assert refused(config(data=UsStocksData(targets=targets, context={"text": ["t", "y"]}))).startswith(text)
+
+
+def test_only_the_instrument_and_the_tables_categories_can_be_embedded() -> None:
+    embeddings = {"instrument": 2, "sector": 3}
+    given = config(model=HybridModelConfig(embeddings=embeddings))
     assert refused(given) == "model.embeddings.sector: not a categorical input; known: instrument"
+    with_sector = UsStocksData(targets=copy.deepcopy(TARGETS), categories=["sector"])
+    consistency.check(config(data=with_sector, model=HybridModelConfig(embeddings=embeddings)))
+    misspelt = HybridModelConfig(embeddings={"sectr": 3})
+    text = "model.embeddings.sectr: not a categorical input; did you mean 'sector'?"
+    assert refused(config(data=with_sector, model=misspelt)) == text
     consistency.check(config(model=HybridModelConfig(embeddings={})))
 
 

@@ -210,6 +210,18 @@ def test_a_key_of_another_builder_or_a_new_entry_is_accepted_where_it_belongs() 
     assert config.training.loss_weights == {"mine": 2.0}
 
 
+def test_a_list_of_context_columns_can_be_replaced_and_blocks_added_to_but_not_mixed() -> None:
+    assert make_config("data.context=[a]", "data.context=[b]").data.context_blocks == {"context": ["b"]}
+    both = make_config("data.context.text=[a]", "data.context.rest=[b]")
+    assert both.data.context_blocks == {"text": ["a"], "rest": ["b"]}
+    text = (
+        "a list of columns and named blocks do not go together; name each block, data.context.NAME=[a,b], and remove "
+        "one with ~data.context.NAME"
+    )
+    assert message("data.context=[a]", "data.context.text=[b]") == f"data.context.text: {text}"
+    assert message("data.context.text=[b]", "data.context=[a]") == f"data.context: {text}"
+
+
 IN_THE_USERS_WORDS = [
     ("data.targets.volatility.classes=3", r"^data\.targets\.volatility\.classes: (?!.*did you mean 'classes')"),
     ("+training.foo.bar=2", r"^training\.foo: no such key(?!; did you mean 'training')"),

@@ -160,6 +160,7 @@ def test_callbacks_refuse_what_they_cannot_do() -> None:
         ({"kernel_size": -1}, "model.kernel_size: -1 must be odd and at least 1"),
         ({"lstm_units": 0}, "model.lstm_units: 0 is out of range; it must be at least 1"),
         ({"lstm_layers": 0}, "model.lstm_layers: 0 is out of range; it must be at least 1"),
+        ({"unknown_rate": 1.0}, "model.unknown_rate: 1.0 is out of range; it must be at least 0 and at most 0.95"),
         ({"context_units": 0}, "model.context_units: 0 is out of range; it must be at least 1"),
         ({"trunk_units": 0}, "model.trunk_units: 0 is out of range; it must be at least 1"),
         ({"dropout": 1.0}, "model.dropout: 1.0 is out of range; it must be at least 0 and at most 0.95"),
@@ -181,10 +182,38 @@ def test_a_model_that_cannot_be_built_is_refused(keys: dict[str, Any], text: str
         ({"columns": {"bid": "Bid"}}, "data.columns: 'bid' is not one of open, high, low, close, volume"),
         ({"features": ["b", "a", "a"]}, "data.features: 'a' is named twice"),
         ({"context": ["b", "b"]}, "data.context: 'b' is named twice"),
+        ({"context": {"text": ["b", "b"]}}, "data.context.text: 'b' is named twice"),
+        ({"context": {"text": []}}, "data.context.text: [] must be column names: data.context.text=[a,b] or text_*"),
+        ({"context": {"text": 1.5}}, "data.context.text: 1.5 must be column names: data.context.text=[a,b] or text_*"),
+        ({"context": [True]}, "data.context: [True] must be column names: data.context=[a,b] or text_*"),
+        ({"context": {"a-b": ["c"]}}, "data.context: 'a-b' must be letters, digits and underscores: it names a block"),
+        ({"context_missing": "none"}, "data.context_missing: 'none' is not one of fallback, error"),
+        ({"categories": ["b", "b"]}, "data.categories: 'b' is named twice"),
+        ({"categories": ["Ticker"]}, "data.categories: 'Ticker' is embedded already: model.embeddings.instrument"),
+        (
+            {"categories": ["instrument"]},
+            "data.categories: 'instrument' is embedded already: model.embeddings.instrument",
+        ),
     ],
 )
 def test_data_that_cannot_be_read_is_refused(keys: dict[str, Any], text: str) -> None:
     assert refused(UsStocksData, **keys) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "blocks"),
+    [
+        (None, {}),
+        ([], {}),
+        (["a", "b"], {"context": ["a", "b"]}),
+        ("text_*", {"context": ["text_*"]}),
+        ({"text": "text_*", "rest": ["a", 7]}, {"text": ["text_*"], "rest": ["a", "7"]}),
+    ],
+)
+def test_context_is_a_list_or_named_blocks(given: Any, blocks: dict[str, list[str]]) -> None:
+    data = UsStocksData(context=given)
+    assert data.context_blocks == blocks
+    assert UsStocksData(context=data.context).context_blocks == blocks  # as from a run's own config.yaml
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_decidable_row_ends_a_window_of_usable_rows_of_one_instrument(
         features=np.zeros((len(rows), 1), dtype=np.float32),
         feature_names=("x",),
         context=None,
-        context_names=(),
+        context_blocks={},
         timestamps=np.arange(len(rows)),
         instrument=instrument,
         instruments=("A", "B", "C"),
@@ -87,7 +87,7 @@ def test_a_decidable_row_ends_a_window_of_usable_rows_of_one_instrument(
 
 
 def test_the_matrix_holds_the_core_features_then_the_tables_own(table: Table) -> None:
-    panel = build_panel(table, feature_set="core", features=["y", "x"], context=[])
+    panel = build_panel(table, feature_set="core", features=["y", "x"], context={})
     core, names = compute_core(table.prices, [(0, 70), (70, 160)])
     assert panel.feature_names == (*names, "y", "x")
     assert panel.features.dtype == np.float32
@@ -95,18 +95,18 @@ def test_the_matrix_holds_the_core_features_then_the_tables_own(table: Table) ->
     expected = np.column_stack([core, table.numbers["y"], table.numbers["x"]]).astype(np.float32)
     np.testing.assert_array_equal(panel.features, expected)
     assert panel.context is None
-    assert panel.context_names == ()
+    assert panel.context_blocks == {}
 
 
 def test_without_the_core_set_the_matrix_is_the_tables_own_columns(table: Table) -> None:
-    panel = build_panel(table, feature_set="none", features=["x"], context=[])
+    panel = build_panel(table, feature_set="none", features=["x"], context={})
     assert panel.feature_names == ("x",)
     np.testing.assert_array_equal(panel.features[:, 0], table.numbers["x"].astype(np.float32))
     assert segments(panel) == [[0, 70], [70, 160]]
 
 
 def test_the_clock_and_the_instruments_are_the_tables(table: Table) -> None:
-    panel = build_panel(table, feature_set="none", features=["x"], context=[])
+    panel = build_panel(table, feature_set="none", features=["x"], context={})
     assert len(panel) == 160
     np.testing.assert_array_equal(panel.timestamps, table.timestamp)
     np.testing.assert_array_equal(panel.instrument, table.instrument)
@@ -114,30 +114,30 @@ def test_the_clock_and_the_instruments_are_the_tables(table: Table) -> None:
 
 
 def test_the_warm_up_of_each_instrument_lies_outside_the_segments(table: Table) -> None:
-    panel = build_panel(table, feature_set="core", features=[], context=[])
+    panel = build_panel(table, feature_set="core", features=[], context={})
     warm_up = max(entry.lookback for entry in CORE.values()) - 1
     assert segments(panel) == [[warm_up, 70], [70 + warm_up, 160]]
 
 
-def test_a_missing_feature_or_context_value_ends_a_segment(table: Table) -> None:
+def test_a_missing_feature_ends_a_segment_a_missing_context_value_does_not(table: Table) -> None:
     gaps = with_missing(table, x=[3, 70], y=[10, 11])
-    assert segments(build_panel(gaps, feature_set="none", features=["x"], context=[])) == [[0, 3], [4, 70], [71, 160]]
-    both = build_panel(gaps, feature_set="none", features=["x"], context=["y"])
-    assert segments(both) == [[0, 3], [4, 10], [12, 70], [71, 160]]
+    assert segments(build_panel(gaps, feature_set="none", features=["x"], context={})) == [[0, 3], [4, 70], [71, 160]]
+    both = build_panel(gaps, feature_set="none", features=["x"], context={"text": ("y",)})
+    assert segments(both) == [[0, 3], [4, 70], [71, 160]]
     assert both.context is not None
     assert both.context.dtype == np.float32
     np.testing.assert_array_equal(both.context[:, 0], gaps.numbers["y"].astype(np.float32))
-    assert both.context_names == ("y",)
+    assert both.context_blocks == {"text": ("y",)}
 
 
 def test_no_window_spans_two_instruments(table: Table) -> None:
-    rows = build_panel(table, feature_set="none", features=["x"], context=[]).decidable_rows(5)
+    rows = build_panel(table, feature_set="none", features=["x"], context={}).decidable_rows(5)
     assert rows.tolist() == [*range(4, 70), *range(74, 160)]
     np.testing.assert_array_equal(table.instrument[rows - 4], table.instrument[rows])
 
 
 def test_where_no_window_fits_no_row_is_decidable(table: Table) -> None:
-    panel = build_panel(table, feature_set="none", features=["x"], context=[])
+    panel = build_panel(table, feature_set="none", features=["x"], context={})
     assert panel.decidable_rows(90).tolist() == [159]
     assert panel.decidable_rows(91).tolist() == []
 
@@ -145,13 +145,13 @@ def test_where_no_window_fits_no_row_is_decidable(table: Table) -> None:
 def test_a_column_with_the_name_of_a_core_feature_is_refused(table: Table) -> None:
     named = replace(table, numbers={"range": table.numbers["x"]})
     with pytest.raises(TableError) as caught:
-        build_panel(named, feature_set="core", features=["range"], context=[])
+        build_panel(named, feature_set="core", features=["range"], context={})
     assert str(caught.value) == "t.csv: column 'range' has the name of a computed feature; rename it"
-    assert build_panel(named, feature_set="none", features=["range"], context=[]).feature_names == ("range",)
+    assert build_panel(named, feature_set="none", features=["range"], context={}).feature_names == ("range",)
 
 
 def test_a_number_that_is_too_large_for_a_feature_is_told(table: Table) -> None:
     numbers = {"x": table.numbers["x"].copy()}
     numbers["x"][5] = 1e39
     with pytest.raises(TableError, match="x"):
-        build_panel(replace(table, numbers=numbers), feature_set="none", features=["x"], context=[])
+        build_panel(replace(table, numbers=numbers), feature_set="none", features=["x"], context={})

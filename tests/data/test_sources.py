@@ -366,7 +366,12 @@ def test_prices_are_read_only_where_something_is_made_of_them() -> None:
     own: dict[str, TargetConfig] = {"g": ColumnTarget(column="grade", kind="classification")}
     config = data(features=["a"], context=["b"], adjusted_close="Adj")
     assert layout_for(config, own, COLUMNS, "t.csv") == Layout(
-        timestamp="Date", instrument="Ticker", numbers=("a", "b"), labels=("grade",)
+        timestamp="Date",
+        instrument="Ticker",
+        numbers=("a", "b"),
+        labels=("grade",),
+        optional=("b",),
+        context={"context": ("b",)},
     )
     both = layout_for(config, own | {"s": SignalTarget()}, COLUMNS, "t.csv")
     assert (both.adjusted_close, list(both.prices)) == ("Adj", ["open", "high", "low", "close", "volume"])
@@ -379,6 +384,64 @@ def test_an_empty_cell_is_allowed_in_a_label_that_is_no_input() -> None:
     }
     found = layout_for(data(features=["a"]), targets, COLUMNS, "t.csv")
     assert (found.numbers, found.optional) == (("a", "b"), ("b",))
+
+
+WIDE = ["Date", "Ticker", "text_1", "a", "text_0", "text*", "text", "b", "sector", "grade"]
+
+
+def test_a_pattern_stands_for_the_columns_that_fit_in_the_files_order() -> None:
+    config = data(features=["a"], context={"text": ["text_0", "text_*"], "star": "text*", "rest": ["b"]})
+    found = layout_for(config, {}, WIDE, "t.csv")
+    assert found.context == {"text": ("text_0", "text_1"), "star": ("text*",), "rest": ("b",)}
+    assert found.numbers == ("a", "text_0", "text_1", "text*", "b")
+    assert found.context_columns == found.optional == ("text_0", "text_1", "text*", "b")
+    assert found.whole == ()
+
+
+def test_a_pattern_that_nothing_fits_is_told_under_its_blocks_key() -> None:
+    assert lacking(data(features=["a"], context={"text": "test_*"}, categories=["sctor"]), {}, WIDE) == [
+        "t.csv: there is no column 'test_*' (data.context.text); did you mean 'text*'?",
+        "t.csv: there is no column 'sctor' (data.categories); did you mean 'sector'?",
+    ]
+
+
+def test_a_column_belongs_to_one_block() -> None:
+    assert lacking(data(features=["a"], context={"text": "text_*", "one": ["text_1"]}), {}, WIDE) == [
+        "t.csv: column 'text_1' is in two blocks, data.context.text and data.context.one; leave it in one"
+    ]
+
+
+def test_a_label_that_a_pattern_takes_in_is_refused() -> None:
+    target = ColumnTarget(column="text_1", kind="regression")
+    config = data(features=["a"], context={"text": "text_*"})
+    with pytest.raises(ConfigError, match=r"^data\.targets\.g\.column: a pattern of data\.context takes in 'text_1'"):
+        layout_for(config, {"g": target}, WIDE, "t.csv")
+    known = replace(target, allow_contemporaneous=True)
+    assert layout_for(config, {"g": known}, WIDE, "t.csv").context == {"text": ("text_1", "text_0")}
+
+
+CONTEXT = "time,x,t0,t1,sector\n1,1,1,,tech\n2,2,,4,\n3,3,5,6,007\n"
+
+
+def test_an_empty_context_cell_and_an_empty_category_are_missing_and_no_fault(read: Read) -> None:
+    config = TableData(path="t.csv", timestamp="time", features=["x"], context=["t0", "t1"], categories=["sector"])
+    table = read(CONTEXT, layout_for(config, {}, CONTEXT.split("\n")[0].split(","), "t.csv"))
+    np.testing.assert_array_equal(table.numbers["t0"], [1, np.nan, 5])
+    np.testing.assert_array_equal(table.numbers["t1"], [np.nan, 4, 6])
+    assert table.categories["sector"].texts() == ["tech", None, "007"]
+
+
+@pytest.mark.parametrize("missing", ["error", "gap"])
+def test_an_empty_context_cell_is_a_fault_where_blocks_must_be_whole(
+    faults: Callable[..., list[str]], missing: str
+) -> None:
+    config = TableData(path="t.csv", timestamp="time", features=["x"], context=["t0", "t1"], context_missing="error")
+    layout = layout_for(config, {}, CONTEXT.split("\n")[0].split(","), "t.csv")
+    text = "a value is missing; fill it, or train with data.context_missing=fallback: a learned vector stands in"
+    assert faults(CONTEXT, layout, missing=missing) == [
+        f"t.csv:3: column 't0': {text}",
+        f"t.csv:2: column 't1': {text}",
+    ]
 
 
 def test_a_column_that_the_config_names_and_the_file_lacks_is_told_with_its_key() -> None:

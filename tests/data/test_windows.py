@@ -150,7 +150,7 @@ def test_the_windows_of_the_decidable_rows_never_cross_an_instrument() -> None:
     numbers = {"x": generator.normal(size=30)}
     numbers["x"][[4, 20]] = np.nan
     table = closes_table([1.0] * 12, [1.0] * 3, [1.0] * 15, numbers=numbers)
-    built = build_panel(table, feature_set="none", features=["x"], context=[])
+    built = build_panel(table, feature_set="none", features=["x"], context={})
     which = torch.from_numpy(np.column_stack([built.features[:, 0], built.instrument]).astype(np.float32))
     tensors = PanelTensors(features=which, context=None, ids=torch.zeros(30, 1), targets={}, mask={})
     rows = torch.from_numpy(built.decidable_rows(4))

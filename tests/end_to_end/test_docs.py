@@ -40,7 +40,11 @@ def workspace(tmp_path: Path) -> Path:
     generator = np.random.default_rng(0)
     sensors = {name: generator.normal(size=300) for name in ("a", "b", "c")}
     event = np.where(np.arange(300) % 3 == 0, "yes", "no")
-    pl.DataFrame({"time": np.arange(300), **sensors, "event": event}).write_csv(tmp_path / "sensors.csv")
+    dense = {f"text_{column}": np.where(np.arange(300) % 5 == 0, np.nan, sensors["a"]) for column in range(2)}
+    table = pl.DataFrame(
+        {"time": np.arange(300), **sensors, **dense, "site": ["hall", "roof", ""] * 100, "event": event}
+    )
+    table.with_columns(pl.selectors.float().fill_nan(None)).write_csv(tmp_path / "sensors.csv")
     embedded = Path(str(files("hybrid_trainer.data") / "us_stocks.csv.gz"))
     lines = gzip.decompress(embedded.read_bytes()).decode().splitlines(keepends=True)
     (tmp_path / "fresh.csv").write_text("".join(lines[:400]), encoding="utf-8")

@@ -32,7 +32,7 @@ RANGE = TargetSpec(
 SPECS = [SIGNAL, RANGE]
 
 DIMS = InputDims(
-    features=FEATURES, context=0, time_window=WINDOW, vocabularies={"instrument": 3}, heads={"signal": 3, "range": 2}
+    features=FEATURES, context={}, time_window=WINDOW, vocabularies={"instrument": 3}, heads={"signal": 3, "range": 2}
 )
 PARAMETERS: dict[str, Any] = {
     "cnn_filters": [8],

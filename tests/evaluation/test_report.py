@@ -12,6 +12,7 @@ import torch
 
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.evaluation.judge import TaskResult, evaluate
 from hybrid_trainer.evaluation.report import model_card, results_table, write_predictions
 from hybrid_trainer.links import to_prediction
@@ -131,3 +132,19 @@ def test_the_model_card_holds_data_dates_outputs_metrics_and_origin(data: Datase
             base = result.baseline(metric)
             assert f"| {spec.name} | {metric} | {value:.4f} | {base:.4f} | {result.strongest[metric]} |" in lines
     assert lines[-1] == "- torch: 2.13.0"
+
+
+def test_the_model_card_tells_context_and_categories_and_not_all_of_many(
+    data: Dataset, results: list[TaskResult]
+) -> None:
+    context = np.zeros((len(data.panel), 3), dtype=np.float32)
+    train = data.split.rows["train"]
+    context[train[: len(train) // 4], :2] = np.nan
+    panel = replace(data.panel, context=context, context_blocks={"text": ("a", "b"), "mood": ("c",)})
+    vocabularies = data.vocabularies | {"sector": Vocabulary(tuple(f"s{number:03}" for number in range(60)))}
+    card = model_card("a", replace(data, panel=panel, vocabularies=vocabularies), results, {})
+    shown = ", ".join(f"s{number:03}" for number in range(50))
+    assert f"- categories of `sector` seen in training: {shown} and 10 more; any other is `<unk>`\n" in card
+    share = 1 - (len(train) // 4) / len(train)
+    assert f"- context `text`: 2 column(s), in {share:.1%} of the training rows\n" in card
+    assert "- context `mood`: 1 column(s), in 100.0% of the training rows\n" in card

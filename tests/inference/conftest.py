@@ -46,7 +46,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def own_frame(rows: int = 80) -> pl.DataFrame:
-    """A table without prices: two features (one with gaps), a context column, a class and a number as labels."""
+    """A table without prices: two features (one with gaps), two context blocks and a category that
+    some rows lack, a class and a number as labels."""
     generator = np.random.default_rng(1)
     frames = []
     for name in ("north", "south"):
@@ -54,6 +55,10 @@ def own_frame(rows: int = 80) -> pl.DataFrame:
         mood = np.where(generator.random(rows) < 0.5, "calm", "wild").tolist()
         gappy = generator.normal(size=rows).tolist()
         gappy[3] = gappy[40] = gappy[41] = None
+        text, second = generator.normal(size=rows).tolist(), generator.normal(3.0, 2.0, rows).tolist()
+        text[5::7] = [None] * len(text[5::7])
+        second[2::9] = [None] * len(second[2::9])
+        soil = [("clay", None, "sand")[number] for number in generator.integers(0, 3, rows)]
         frames.append(
             pl.DataFrame(
                 {
@@ -61,7 +66,10 @@ def own_frame(rows: int = 80) -> pl.DataFrame:
                     "place": [name] * rows,
                     "gappy": gappy,
                     "steady": generator.normal(size=rows),
-                    "text": generator.normal(size=rows),
+                    "text": text,
+                    "rest_0": generator.normal(size=rows),
+                    "rest_1": second,
+                    "soil": soil,
                     "mood": [None, *mood[1:]],
                     "level": [None, None, *level[2:]],
                 }
@@ -72,14 +80,16 @@ def own_frame(rows: int = 80) -> pl.DataFrame:
 
 @pytest.fixture(scope="session")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Two heads of the user's own, their own features with gaps, a context column; windows of 4 rows."""
+    """Two heads of the user's own, features with gaps, two context blocks, a category; windows of 4 rows."""
     return train_on(
         tmp_path_factory.mktemp("own"),
         own_frame(),
         "data.timestamp=tick",
         "data.instrument=place",
         "data.features=[gappy,steady]",
-        "data.context=[text]",
+        "data.context.text=[text]",
+        "data.context.rest=rest_*",
+        "data.categories=[soil]",
         "data.missing=gap",
         "data.targets.mood.column=mood",
         "data.targets.mood.kind=classification",

@@ -25,7 +25,17 @@ from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from hybrid_trainer.errors import BundleError
-from hybrid_trainer.inference.bundle import CARD, GOLDEN, MANIFEST, SCALER, SCHEMA, WEIGHTS, load_bundle, save_bundle
+from hybrid_trainer.inference.bundle import (
+    CARD,
+    CONTEXT_SCALER,
+    GOLDEN,
+    MANIFEST,
+    SCALER,
+    SCHEMA,
+    WEIGHTS,
+    load_bundle,
+    save_bundle,
+)
 from hybrid_trainer.inference.predictor import Predictor
 from tests.inference.conftest import Trained
 
@@ -47,7 +57,8 @@ def copy(trained: Trained, tmp_path: Path) -> Path:
 
 def seal(folder: Path) -> None:
     """Make the manifest fit the files again, as someone would who wants the change to go unseen."""
-    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES if name != MANIFEST}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    digests.pop(MANIFEST)
     (folder / MANIFEST).write_text(json.dumps(digests))
 
 
@@ -109,6 +120,54 @@ def test_the_bundle_holds_its_six_files_and_the_manifest_their_digests(trained: 
     assert digests == {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES if name != MANIFEST
     }
+
+
+@pytest.fixture
+def own_copy(own: Trained, tmp_path: Path) -> Path:
+    """A copy of a saved model with context and categories."""
+    return shutil.copytree(own.run.bundle, tmp_path / "model")
+
+
+def test_context_blocks_and_categories_come_back_as_they_were_saved(own: Trained) -> None:
+    loaded = own.load()
+    assert {path.name for path in own.run.bundle.iterdir()} == {*FILES, CONTEXT_SCALER}
+    assert loaded.schema.layout.context == {"text": ("text",), "rest": ("rest_0", "rest_1")}
+    assert loaded.schema.layout.categories == ("soil",)
+    assert loaded.schema.vocabularies == {"instrument": ["north", "south"], "soil": ["clay", "sand"]}
+    assert loaded.schema.model.dims.context == {"text": 1, "rest": 2}
+    assert loaded.schema.model.dims.vocabularies == {"instrument": 3, "soil": 3}
+    assert loaded.schema.model.parameters["embeddings"] == {"instrument": 4, "soil": 2}
+    weights = load_file(own.run.bundle / WEIGHTS)
+    stand_ins = {name: value for name, value in weights.items() if name.endswith("fallback")}
+    assert {name.split(".")[3] for name in stand_ins} == {"block_text", "block_rest"}
+    assert all(value.any() for value in stand_ins.values())  # learned: they began as zeros
+    assert (weights["side.embedding.tables.1.weight"][0] != 0).any()  # so was the category of rows without a soil
+    golden = load_file(own.run.bundle / GOLDEN)
+    assert golden["context"].isnan().any(dim=1).any() and not golden["context"].isnan().all()
+
+
+def test_the_context_scaler_is_guarded_like_the_other_files(own_copy: Path) -> None:
+    file = own_copy / CONTEXT_SCALER
+    content = file.read_bytes()
+    altered = bytearray(content)
+    altered[50] ^= 1
+    file.write_bytes(altered)
+    assert refusal(own_copy).startswith(f"{file}: the file was altered")
+    file.unlink()
+    assert refusal(own_copy).startswith(f"{file}: the file is missing")
+    seal(own_copy)  # as if it had never been there
+    assert refusal(own_copy) == f"{own_copy / MANIFEST}: the file is damaged (it does not list {CONTEXT_SCALER})"
+    skops.io.dump(Harmless(), file)
+    seal(own_copy)
+    assert refusal(own_copy).startswith(f"{file}: the scaler holds something that is not trusted")
+
+
+def test_another_context_scaler_is_not_the_model_that_was_tested(own_copy: Path) -> None:
+    scaler = skops.io.load(own_copy / CONTEXT_SCALER, trusted=[])
+    scaler.mean_ += 0.5
+    skops.io.dump(scaler, own_copy / CONTEXT_SCALER)
+    seal(own_copy)
+    assert "golden batch comes out different" in refusal(own_copy)
 
 
 def test_there_is_no_pickle_in_it(trained: Trained) -> None:
@@ -188,8 +247,8 @@ def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
 
 
 def test_a_schema_of_another_format_is_refused(copy: Path) -> None:
-    edit_schema(copy, lambda schema: schema.update(format=2))
-    assert f"{copy / SCHEMA}: the format is not 1" in refusal(copy)
+    edit_schema(copy, lambda schema: schema.update(format=3))
+    assert f"{copy / SCHEMA}: the format is not 2" in refusal(copy)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,45 @@ def test_labels_are_not_needed_to_predict(own: Trained, tmp_path: Path) -> None:
     assert own.load().predict_file(file).equals(own.load().predict_file(own.file))
 
 
+def missing(column: str, *ticks: int) -> pl.Expr:
+    """A column with an empty cell at some ticks."""
+    return pl.when(~pl.col("tick").is_in(ticks)).then(column).alias(column)
+
+
+def test_a_missing_block_is_predicted_otherwise_in_its_own_rows_and_the_others_stay(
+    own: Trained, tmp_path: Path
+) -> None:
+    before = own.load().predict_file(own.file)
+    after = predict(own, tmp_path, own.frame.with_columns(missing("rest_0", 12, 20)))
+    assert after.select("timestamp", "instrument").equals(before.select("timestamp", "instrument"))  # no row is lost
+    emptied = before["timestamp"].is_in([12, 20]).to_numpy()
+    changed = (np.abs(numbers(after) - numbers(before)) > 1e-4).any(axis=1)
+    had = own.frame.sort("place", "tick").join(before, left_on=["tick", "place"], right_on=["timestamp", "instrument"])
+    had_block = had["rest_1"].is_not_null().to_numpy()
+    assert emptied.sum() == 4
+    assert changed.tolist() == (emptied & had_block).tolist()
+    # what else the missing block holds makes no difference
+    other = own.frame.with_columns(
+        missing("rest_0", 12, 20), rest_1=pl.col("rest_1") + 1000 * pl.col("tick").is_in([12, 20])
+    )
+    assert predict(own, tmp_path, other).equals(after)
+
+
+def test_a_file_without_any_context_or_category_value_is_predicted(own: Trained, tmp_path: Path) -> None:
+    empty = [pl.lit(None).alias(name) for name in ("text", "rest_0", "rest_1", "soil")]
+    frame = predict(own, tmp_path, own.frame.with_columns(empty))
+    assert len(frame) == len(own.load().predict_file(own.file))
+    assert np.isfinite(numbers(frame)).all()
+
+
+def test_a_new_category_is_predicted_as_a_missing_one(own: Trained, tmp_path: Path) -> None:
+    new, none, known = (
+        numbers(predict(own, tmp_path, own.frame.with_columns(soil=pl.lit(soil)))) for soil in ("peat", None, "clay")
+    )
+    np.testing.assert_array_equal(new, none)
+    assert np.abs(new - known).max() > 1e-5
+
+
 def test_an_unknown_instrument_is_predicted_whatever_its_name(
     trained: Trained, predicted: pl.DataFrame, tmp_path: Path
 ) -> None:

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hybrid_trainer.models.blocks import CategoryEmbedding, ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
+from hybrid_trainer.models.blocks import (
+    CategoryEmbedding,
+    ContextBlock,
+    ConvEncoder,
+    DenseBlock,
+    Pooling,
+    RecurrentEncoder,
+)
 
 B, T, F = 4, 8, 3
 
@@ -85,13 +92,45 @@ def test_embeddings_are_looked_up_by_column_and_joined_in_order() -> None:
     assert torch.equal(embedding(ids), expected)
 
 
-def test_the_unknown_category_is_zero_and_gets_no_gradient() -> None:
+def test_the_unknown_category_starts_as_zero_and_is_learned_where_a_row_has_it() -> None:
     embedding = CategoryEmbedding([0], [3], [4])
     out = embedding(torch.tensor([[0], [2], [0]]))
     assert torch.equal(out[[0, 2]], torch.zeros(2, 4))
     out.sum().backward()
     gradient = embedding.tables[0].weight.grad
-    assert gradient.tolist() == [[0.0] * 4, [0.0] * 4, [1.0] * 4]
+    assert gradient.tolist() == [[2.0] * 4, [0.0] * 4, [1.0] * 4]
+
+
+@pytest.mark.parametrize("units", [None, 6])
+def test_a_learned_vector_stands_in_for_a_missing_block_and_only_there(units: int | None) -> None:
+    block = ContextBlock(F, units, 0.0)
+    with torch.no_grad():
+        block.fallback.uniform_()
+    x = torch.randn(B, F, generator=torch.Generator().manual_seed(0))
+    whole = block(x)
+    assert whole.shape == (B, block.out_size) == (B, units or F)
+    torch.testing.assert_close(whole, block.encoder(x))
+    x[1] = torch.nan
+    x[3, 0] = torch.nan  # one column is enough
+    some = block(x)
+    assert torch.equal(some[[0, 2]], whole[[0, 2]])
+    assert torch.equal(some[[1, 3]], block.fallback.expand(2, -1))
+
+
+def test_the_vector_that_stands_in_learns_from_its_rows_and_the_encoder_from_the_others() -> None:
+    block = ContextBlock(F, 6, 0.0)
+    x = torch.randn(B, F, generator=torch.Generator().manual_seed(0))
+    x[[1, 2]] = torch.nan
+    weights = torch.arange(24.0).view(B, 6)
+    (block(x) * weights).sum().backward()
+    assert torch.equal(block.fallback.grad, weights[1] + weights[2])
+    gradients = [parameter.grad.clone() for parameter in block.encoder.parameters()]
+    block.zero_grad()
+    (block(x[[0, 3]]) * weights[[0, 3]]).sum().backward()
+    assert not block.fallback.grad.any()
+    for parameter, gradient in zip(block.encoder.parameters(), gradients, strict=True):
+        assert gradient.isfinite().all()
+        torch.testing.assert_close(parameter.grad, gradient)
 
 
 def test_a_dense_block_is_linear_layer_norm_gelu() -> None:

@@ -21,7 +21,7 @@ B = 4
 def inputs(dims: InputDims, rows: int = B, seed: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(rows, dims.time_window, dims.features, generator=generator)
-    context = torch.randn(rows, dims.context, generator=generator) if dims.context else None
+    context = torch.randn(rows, sum(dims.context.values()), generator=generator) if dims.context else None
     return x, context, torch.randint(0, 3, (rows, len(dims.vocabularies)), generator=generator)
 
 
@@ -42,8 +42,11 @@ def count_by_hand(dims: InputDims, parameters: dict[str, Any]) -> int:
             total += dims.vocabularies[name] * vector
             size += vector
     if dims.context and parameters["use_context"]:
-        total += dims.context * parameters["context_units"] + 3 * parameters["context_units"]
-        size += parameters["context_units"]
+        for columns in dims.context.values():  # linear and norm, and the vector that stands in
+            total += (
+                columns * parameters["context_units"] + 3 * parameters["context_units"] + parameters["context_units"]
+            )
+            size += parameters["context_units"]
     trunk = parameters["trunk_units"]
     return total + size * trunk + 3 * trunk + sum((trunk + 1) * outputs for outputs in dims.heads.values())
 
@@ -67,11 +70,11 @@ def test_only_the_heads_asked_for_are_made_and_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 5])
-@pytest.mark.parametrize("context", [0, 4])
+@pytest.mark.parametrize("context", [{}, {"context": 4}, {"text": 3, "items": 1}])
 @pytest.mark.parametrize("embeddings", [{}, {"instrument": 2}])
 @pytest.mark.parametrize("use_context", [True, False])
 def test_shapes_and_sizes_fit_with_and_without_context_and_embeddings(
-    rows: int, context: int, embeddings: dict[str, int], use_context: bool
+    rows: int, context: dict[str, int], embeddings: dict[str, int], use_context: bool
 ) -> None:
     dims = replace(DIMS, context=context)
     changes = {"embeddings": embeddings, "use_context": use_context}
@@ -101,7 +104,7 @@ def test_the_number_of_parameters_is_the_sum_over_the_parts(
         "embeddings": {"instrument": vector},
         "trunk_units": trunk,
     }
-    dims = replace(DIMS, context=2)
+    dims = replace(DIMS, context={"text": 2, "mood": 1})
     assert count(make_tiny_model(dims=dims, **changes)) == count_by_hand(dims, PARAMETERS | changes)
 
 
@@ -117,7 +120,7 @@ def test_every_step_of_the_window_reaches_every_head(step: int, layers: int) -> 
 
 
 def test_context_and_instrument_reach_every_head() -> None:
-    dims = replace(DIMS, context=2)
+    dims = replace(DIMS, context={"context": 2})
     model = make_tiny_model(dims=dims).eval()
     x, context, _ = inputs(dims)
     assert context is not None
@@ -128,7 +131,7 @@ def test_context_and_instrument_reach_every_head() -> None:
 
 
 def test_context_that_is_not_used_does_not_matter() -> None:
-    dims = replace(DIMS, context=2)
+    dims = replace(DIMS, context={"context": 2})
     model = make_tiny_model(dims=dims, use_context=False).eval()
     x, context, ids = inputs(dims)
     assert context is not None
@@ -145,20 +148,21 @@ def test_categories_that_are_not_used_do_not_matter() -> None:
     assert not torch.equal(model(x, context, ids + torch.tensor([0, 3]))["signal"], before)
 
 
-def test_an_unknown_instrument_stays_the_zero_vector_through_training() -> None:
-    model = make_tiny_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+def test_an_unknown_instrument_stays_the_zero_vector_where_no_row_has_it_and_is_learned_where_one_does() -> None:
     x, context, _ = inputs(DIMS)
-    ids = torch.tensor([[0], [1], [2], [0]])
-    table = model.side.embedding.tables[0].weight
-    known = table[1:].detach().clone()
-    for _ in range(3):
-        optimizer.zero_grad()
-        sum(raw.square().sum() for raw in model(x, context, ids).values()).backward()
-        assert not table.grad[0].any()
-        optimizer.step()
-    assert not table[0].any()
-    assert (table[1:] != known).all()
+    for seen in (1, 0):
+        model = make_tiny_model()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+        table = model.side.embedding.tables[0].weight
+        known = table[1:].detach().clone()
+        assert not table[0].any()
+        for _ in range(3):
+            optimizer.zero_grad()
+            raw = model(x, context, torch.tensor([[seen], [1], [2], [seen]]))
+            sum(values.square().sum() for values in raw.values()).backward()
+            optimizer.step()
+        assert table[0].any() == (seen == 0)
+        assert (table[1:] != known).all()
 
 
 def test_a_row_does_not_depend_on_the_others_in_its_batch() -> None:
@@ -183,9 +187,10 @@ def test_the_same_seed_makes_the_same_model() -> None:
 
 
 def test_every_parameter_gets_a_gradient() -> None:
-    dims = replace(DIMS, context=2)
+    dims = replace(DIMS, context={"context": 2})
     model = make_tiny_model(dims=dims, cnn_filters=[4, 4], lstm_layers=2)
     x, context, _ = inputs(dims)
+    context[0] = torch.nan
     outputs = model(x, context, torch.ones(B, 1, dtype=torch.int64))
     sum(raw.square().sum() for raw in outputs.values()).backward()
     without = [name for name, parameter in model.named_parameters() if not parameter.grad.any()]

@@ -28,29 +28,32 @@ def test_an_unknown_model_is_refused_under_its_key_with_the_closest_name() -> No
 
 def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
     keys = {field.name for field in fields(HybridModelConfig)}
-    assert keys - NOT_PARAMETERS == {*PARAMETERS, "pooling", "bidirectional"}
+    assert keys - NOT_PARAMETERS == {*PARAMETERS, "pooling", "bidirectional", "unknown_rate"}
     assert keys >= NOT_PARAMETERS
 
 
 @pytest.mark.parametrize("name", ["hybrid", "cnn", "lstm", "linear"])
-@pytest.mark.parametrize("context", [0, 3])
-def test_every_family_is_made_of_its_config_and_gives_the_same_outputs(name: str, context: int) -> None:
+@pytest.mark.parametrize("context", [{}, {"context": 3}, {"text": 2, "mood": 1}])
+def test_every_family_is_made_of_its_config_and_gives_the_same_outputs(name: str, context: dict[str, int]) -> None:
     config = OPTIONS["model"][name]()
     parameters = {key: value for key, value in asdict(config).items() if key not in NOT_PARAMETERS}
     dims = replace(DIMS, context=context)
     model = make_model(name, dims, parameters)
     x = torch.randn(5, dims.time_window, dims.features)
-    outputs = model(x, torch.randn(5, context) if context else None, torch.ones(5, len(dims.vocabularies)).long())
+    values = torch.randn(5, 3).index_fill(0, torch.tensor([1]), torch.nan)
+    outputs = model(x, values if context else None, torch.ones(5, len(dims.vocabularies)).long())
     assert {task: tuple(raw.shape) for task, raw in outputs.items()} == {t: (5, d) for t, d in dims.heads.items()}
     sum(raw.sum() for raw in outputs.values()).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 def test_the_linear_model_is_linear_and_counted_by_hand() -> None:
-    dims = replace(DIMS, context=2)
+    dims = replace(DIMS, context={"context": 2})
     model = make_model("linear", dims, {"embeddings": {}, "use_context": True}).double()
     inputs = dims.time_window * dims.features + 2
-    assert sum(p.numel() for p in model.parameters()) == sum((inputs + 1) * size for size in dims.heads.values())
+    stand_in = 2  # for a missing block
+    weights = sum((inputs + 1) * size for size in dims.heads.values())
+    assert sum(p.numel() for p in model.parameters()) == weights + stand_in
     ids = torch.zeros(3, len(dims.vocabularies)).long()
     x, y = torch.randn(2, 3, dims.time_window, dims.features).double()
     c, d = torch.randn(2, 3, 2).double()
