@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.targets import SignalTarget
+from hybrid_trainer.data.labelling import build_targets
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.synthetic import (
     DRIFT,
@@ -22,7 +23,6 @@ from hybrid_trainer.data.synthetic import (
     draw,
     frame,
 )
-from hybrid_trainer.data.targets import build_targets
 from hybrid_trainer.errors import ConfigError, TableError
 
 TARGET = SignalTarget(horizon=1)
