@@ -248,6 +248,14 @@ def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> N
     torch.testing.assert_close(parts.total, signal + 0.5 * volatility)
 
 
+def test_the_best_is_known_for_given_borders_alone() -> None:
+    for extra, known in ((), ["signal"]), (("data.targets.signal.threshold_quantiles=[0.3,0.7]",), []):
+        config = make_config("data=synthetic", "data.rows=200", "model.heads=[signal]", "model.time_window=8", *extra)
+        data = build.dataset(config, load_table(config.data, config.active_targets), CPU)
+        assert list(build.oracles(config, data)) == known
+        assert len(data.specs[0].borders) == (0 if known else 2)
+
+
 @pytest.mark.parametrize(("kind", "cap"), [("balanced", None), ("capped", 1.2)])
 def test_class_weights_come_from_training_rows_and_reach_the_loss(tmp_path: Path, kind: str, cap: float | None) -> None:
     overrides = [

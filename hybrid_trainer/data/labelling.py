@@ -38,14 +38,15 @@ def fit_targets(targets: list[Target], train_rows: NDArray[np.int64], time_windo
     Raises:
         TableError: the training rows hold no label of a target, or lack one of its classes.
     """
-    return [
-        fit_forecast(target, train_rows, time_window)
-        if isinstance(target, Forecast)
-        else _with_all_classes(_with_borders(target, train_rows), train_rows)
-        if target.spec.kind == "classification"
-        else _scaled(target, train_rows)
-        for target in targets
-    ]
+    return [_fitted(target, train_rows, time_window) for target in targets]
+
+
+def _fitted(target: Target, train_rows: NDArray[np.int64], time_window: int) -> Target:
+    if isinstance(target, Forecast):
+        return fit_forecast(target, train_rows, time_window)
+    if target.spec.kind == "classification":
+        return _with_all_classes(_with_borders(target, train_rows), train_rows)
+    return _scaled(target, train_rows)
 
 
 def _scaled(target: Target, train_rows: NDArray[np.int64]) -> Target:
