@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
+from hybrid_trainer.data.features import select_features
 from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
 
 _NEEDED = ("open", "high", "low", "close")
@@ -48,17 +49,20 @@ class Layout:
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
     """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
     own = [target for target in targets.values() if isinstance(target, ColumnTarget)]
-    needs_prices = config.feature_set == "core" or len(own) < len(targets)
-    prices = _price_columns(config, columns) if needs_prices else {}
+    prices = _price_columns(config, columns)
+    asks, reads = _feature_columns(config, prices, columns)
+    needs_prices = asks is not None or len(own) < len(targets)
+    prices = prices if needs_prices else {}
+    read = [name for names in reads.values() for name in names]
     number_labels = [target.column for target in own if target.kind == "regression"]
     layout = Layout(
         timestamp=config.timestamp,
         instrument=config.instrument,
         prices=prices,
         adjusted_close=config.adjusted_close if needs_prices else None,
-        numbers=tuple(dict.fromkeys([*config.features, *config.context, *number_labels])),
+        numbers=tuple(dict.fromkeys([*config.features, *config.context, *read, *number_labels])),
         labels=tuple(dict.fromkeys(target.column for target in own if target.kind == "classification")),
-        optional=tuple(name for name in number_labels if name not in [*config.features, *config.context]),
+        optional=tuple(name for name in number_labels if name not in [*config.features, *config.context, *read]),
     )
     required = {
         "data.timestamp": [config.timestamp],
@@ -66,6 +70,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         "data.columns": list(config.columns.values()),
         "data.features": config.features,
         "data.context": config.context,
+        **reads,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
         "data.targets": [target.column for target in own],
     }
@@ -76,7 +81,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         if name not in columns
     ]
     if needs_prices:
-        why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
+        why = "the targets made from prices need" if asks is None else f"{asks} needs"
         missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
         if missing:
             own_names = ",".join(name for name, target in targets.items() if isinstance(target, ColumnTarget))
@@ -87,14 +92,46 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
             )
     if lacking:
         raise TableError("\n".join(lacking))
-    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close})
+    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close}, reads)
     return layout
 
 
-def _refuse_known_labels(targets: dict[str, TargetConfig], inputs: set[str | None]) -> None:
-    """A label that stands among the prices is known at its own row; `consistency` has looked at the other inputs."""
+def _feature_columns(
+    config: DataConfig, prices: dict[str, str], columns: list[str]
+) -> tuple[str | None, dict[str, list[str]]]:
+    """The first key whose features read prices, and the other columns that features read, by the key that names them.
+
+    In a table without a full set of prices, `col('close')` in an expression is a column like any other.
+    """
+    select_features(config.feature_set, config.extra_features, config.expressions)  # refuses two of one name
+    asks = None if config.feature_set == "none" else f"data.feature_set={config.feature_set}"
+    complete = all(name in prices for name in _NEEDED)
+    own: dict[str, list[str]] = {}
+    for entry in select_features("none", config.extra_features, config.expressions):
+        written = entry.name in config.expressions
+        key = f"data.expressions.{entry.name}" if written else "data.extra_features"
+        for name in entry.reads:
+            if (complete and name in prices) or (name in _NEEDED and not written):
+                asks = asks or key
+            else:
+                own.setdefault(key, []).append(name)
+    return asks, own
+
+
+def _refuse_known_labels(
+    targets: dict[str, TargetConfig], inputs: set[str | None], reads: dict[str, list[str]]
+) -> None:
+    """A label that features read is known at its own row; `consistency` has looked at the columns used as they are."""
     for name, target in targets.items():
-        if isinstance(target, ColumnTarget) and target.column in inputs and not target.allow_contemporaneous:
+        if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
+            continue
+        for key, columns in reads.items():
+            if target.column in columns:
+                raise ConfigError(
+                    f"data.targets.{name}.column: '{target.column}' is read by {key} as well, so the label would be "
+                    f"read off the input; remove it there, or set data.targets.{name}.allow_contemporaneous=true"
+                )
+        if target.column in inputs:
             raise ConfigError(
                 f"data.targets.{name}.column: '{target.column}' is a price column, known at the decision row; bring a "
                 f"column with the later value, or set data.targets.{name}.allow_contemporaneous=true"
