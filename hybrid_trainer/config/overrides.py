@@ -39,7 +39,7 @@ def _prepare(override: str) -> str:
         what = "a group cannot be removed" if key.startswith("~") else f"'{value}' is not an option"
         raise ConfigError(f"{name}: {what}; write {name}={' or '.join(OPTIONS[name])}")
     if equals and name.startswith(f"{_EXPRESSIONS}.") and not value.startswith(("'", '"')):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        escaped = value.replace('"', '\\"')
         override = f'{key}="{escaped}"'  # col('close') is a function call in Hydra's own grammar
     if equals and not key.startswith(("+", "~")) and _is_open(name):
         return f"++{override}"

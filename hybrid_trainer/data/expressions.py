@@ -179,9 +179,11 @@ class _Parser:
         for keyword in node.keywords:
             if keyword.arg == "center":
                 self._refuse(f"{name}(center=...) would read later rows; a window ends in its own row")
-            if keyword.arg not in method.arguments or keyword.arg in given:
-                what = "is given twice" if keyword.arg in given else f"is not one of {name}()"
-                self._refuse(f"the argument '{keyword.arg}' {what}; it takes {', '.join(method.arguments) or 'none'}")
+            if keyword.arg in given:
+                self._refuse(f"{name}(): '{keyword.arg}' is given twice")
+            if keyword.arg not in method.arguments:
+                takes = ", ".join(method.arguments) or "no argument"
+                self._refuse(f"{name}(): there is no argument '{keyword.arg}'; it takes {takes}")
             given[keyword.arg] = keyword.value
         numbers = {word: self._number(name, value) for word, value in given.items()}
         found = [numbers.get(word, default) for word, default in method.arguments.items()]

@@ -46,6 +46,7 @@ def test_the_keys_of_one_dataclass_come_in_the_order_of_their_declaration() -> N
 def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:
     assert set(open_mappings()) == {
         "data.columns",
+        "data.expressions",
         "data.targets",
         "model.embeddings",
         "training.loss_weights",
