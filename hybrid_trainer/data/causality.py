@@ -6,12 +6,17 @@ that runs both ways all give themselves away by a value that changes when rows c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.bars import Bars
+from hybrid_trainer.data.feature_registry import Feature
 from hybrid_trainer.data.kernels import Values
+from hybrid_trainer.errors import ConfigError
+
+_TRIED_ROWS = 256  # beside the lookback
 
 Columns = Mapping[str, Values]
 
@@ -32,18 +37,35 @@ def feature_leaks(
         tries: at how many random rows t it is tried.
     """
     rows = len(next(iter(columns.values())))
-    whole = compute(dict(columns))
-    first = 0 if lookback is None else min(lookback - 1, rows - 1)
+    if not rows:
+        return []
+    first = 0 if lookback is None else min(lookback, rows - 1)  # with a row before its lookback, and one after it
     found: dict[str, str] = {}
-    for t in generator.integers(first, rows, tries).tolist():
-        for fault, changed in _later_rows(compute, columns, whole, t, generator):
-            if changed:
+    with np.errstate(all="ignore"):
+        whole = compute(dict(columns))
+        for t in generator.integers(first, max(rows - 1, first + 1), tries).tolist():
+            faults = _later_rows(compute, columns, whole, t, generator)
+            if lookback is not None:
+                faults += _earlier_rows(compute, columns, whole, t, lookback, generator)
+            for fault in (fault for fault, changed in faults if changed):
                 found.setdefault(fault, f"{fault}: the value of row {t} is then another")
-        if lookback is not None:
-            for fault, changed in _earlier_rows(compute, columns, whole, t, lookback, generator):
-                if changed:
-                    found.setdefault(fault, f"{fault}: the value of row {t} is then another")
     return list(found.values())
+
+
+def refuse_leaks(selected: Sequence[Feature], columns: Columns, block: tuple[int, int]) -> None:
+    """Try features on a stretch of one instrument's rows, [start, stop); one that reads others is a ConfigError."""
+    for entry in selected:
+        start = max(block[0], block[1] - 2 * entry.lookback - _TRIED_ROWS)
+        part = {name: np.array(columns[name][start : block[1]], dtype=np.float64) for name in entry.reads}
+
+        def compute(rows: dict[str, Values], entry: Feature = entry) -> Values:
+            return entry.compute(Bars.of(rows, 0, len(next(iter(rows.values())))))
+
+        for fault in feature_leaks(compute, part, entry.lookback, np.random.default_rng(0))[:1]:
+            raise ConfigError(
+                f"data.extra_features: '{entry.name}' {fault}; a feature is a function of its row and the "
+                f"{entry.lookback - 1} before it (lookback={entry.lookback})"
+            )
 
 
 def _later_rows(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.causality import refuse_leaks
 from hybrid_trainer.data.features import TooLargeError, compute_features, select_features
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
@@ -89,6 +90,8 @@ def _feature_matrix(
     twice = [name for index, name in enumerate(names) if name in names[:index]]
     if twice:
         raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
+    longest = max(table.blocks, key=lambda block: block[1] - block[0], default=(0, 0))
+    refuse_leaks([entry for entry in selected if entry.name in extra], columns, longest)
     matrix = np.empty((len(table), len(names)), dtype=np.float32)
     try:
         compute_features(columns, table.blocks, selected, matrix)

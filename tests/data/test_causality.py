@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, signal
 
-from hybrid_trainer.data.causality import feature_leaks, perturbed, same_bits
+from hybrid_trainer.data.causality import feature_leaks, perturbed, refuse_leaks, same_bits
 from hybrid_trainer.data.expressions import parse
 from hybrid_trainer.data.features import CORE, FEATURES, TECHNICAL, Bars, Feature, Values, lagged, rolling_mean
+from hybrid_trainer.errors import ConfigError
 from tests.data.tables import FEW_EXAMPLES, random_prices
 
 Compute = Callable[[dict[str, Values]], Values]
@@ -28,8 +29,7 @@ ALL = [*CORE.values(), *TECHNICAL.values(), *(parse(name, text) for name, text i
 
 def of(feature: Feature) -> Compute:
     def compute(columns: dict[str, Values]) -> Values:
-        with np.errstate(all="ignore"):
-            return feature.compute(Bars(columns))
+        return feature.compute(Bars(columns))
 
     return compute
 
@@ -134,3 +134,25 @@ def test_other_rows_keep_low_below_high_and_leave_the_rest_alone() -> None:
 def test_bits_are_compared_and_nan_is_nan() -> None:
     assert same_bits(np.array([1.0, np.nan]), np.array([1.0, -np.nan]))
     assert not same_bits(np.array(1.0), np.nextafter(np.array(1.0), 2))
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        (lambda bars: np.append(bars.close[1:], np.nan), "reads rows after its own (they were cut off)"),
+        (lambda bars: lagged(bars.close, 5), "reads rows before its lookback of 5 (they were cut off)"),
+        (lambda bars: bars.close - bars.close.mean(), "reads rows after its own (they were cut off)"),
+    ],
+)
+def test_a_feature_that_is_not_what_it_says_is_refused(compute: Callable[[Bars], Values], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        refuse_leaks([Feature("mine", 5, compute)], random_prices(900, 0), (100, 900))
+    assert str(caught.value).startswith(f"data.extra_features: 'mine' {said}: the value of row ")
+    assert str(caught.value).endswith(
+        " is then another; a feature is a function of its row and the 4 before it (lookback=5)"
+    )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 900])
+def test_a_feature_that_is_what_it_says_passes_however_short_the_table(rows: int) -> None:
+    refuse_leaks([Feature("mine", 6, lambda bars: lagged(bars.close, 5))], random_prices(rows, 0), (0, rows))

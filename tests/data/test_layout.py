@@ -80,8 +80,8 @@ def test_a_single_feature_brings_the_columns_that_it_declares() -> None:
         (
             SENSOR,
             {"feature_set": "technical"},
-            "t.csv: there is no column open or high or low, which data.feature_set=technical needs; say where they stand "
-            "(data.columns.open=COLUMN), or do without prices (model.heads=[label]); known: time, close, x, y",
+            "t.csv: there is no column open or high or low, which data.feature_set=technical needs; say where they "
+            "stand (data.columns.open=COLUMN), or do without prices (model.heads=[label]); known: time, close, x, y",
         ),
     ],
 )
@@ -97,8 +97,8 @@ def test_a_label_that_an_expression_reads_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         layout(BARS, expressions={"m": "col('y').shift(1)"})
     assert str(caught.value) == (
-        "data.targets.label.column: 'y' is read by data.expressions.m as well, so the label would be read off the input; "
-        "remove it there, or set data.targets.label.allow_contemporaneous=true"
+        "data.targets.label.column: 'y' is read by data.expressions.m as well, so the label would be read off the "
+        "input; remove it there, or set data.targets.label.allow_contemporaneous=true"
     )
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_trainer.data.features import CORE, compute_features, select_features
+from hybrid_trainer.data.features import CORE, FEATURES, compute_features, feature, select_features
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.errors import TableError
+from hybrid_trainer.errors import ConfigError, TableError
 from tests.data.tables import SOME_EXAMPLES, price_table, random_prices
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=40).map(
@@ -186,3 +186,10 @@ def test_a_column_that_a_feature_reads_must_be_there(table: Table) -> None:
     with pytest.raises(TableError) as caught:
         build_panel(table, feature_set="none", features=[], context=[], expressions={"z": "col('w').abs()"})
     assert str(caught.value) == "t.csv: there is no column 'w', which the feature 'z' reads"
+
+
+def test_a_feature_of_the_users_own_that_looks_ahead_is_refused(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FEATURES, "_entries", dict(FEATURES._entries))
+    feature("ahead", 1)(lambda bars: np.append(bars.close[1:], bars.close[-1:]))
+    with pytest.raises(ConfigError, match=r"^data\.extra_features: 'ahead' reads rows after its own"):
+        build_panel(table, feature_set="core", features=[], context=[], extra_features=["ahead"])

@@ -365,6 +365,6 @@ def test_an_expression_in_the_schema_is_held_to_the_same_short_list(copy: Path) 
 def test_a_feature_that_is_not_known_here_is_asked_for_by_name(copy: Path) -> None:
     edit_schema(copy, lambda schema: schema.update(extra_features=["range2"], plugins=["os", "mine"]))
     assert refusal(copy) == (
-        f"{copy}: the model needs the feature 'range2', which is not a built-in one; name the module that registers it: "
-        "predict --plugins os,mine"
+        f"{copy}: the model needs the feature 'range2', which is not a built-in one; name the module that registers "
+        "it: predict --plugins os,mine"
     )
