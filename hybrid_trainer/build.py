@@ -25,6 +25,7 @@ from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data import splits
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
@@ -71,7 +72,12 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     """
     window = config.model.time_window
     panel = build_panel(
-        table, feature_set=config.data.feature_set, features=config.data.features, context=table.layout.context
+        table,
+        feature_set=config.data.feature_set,
+        features=config.data.features,
+        context=table.layout.context,
+        extra_features=config.data.extra_features,
+        expressions=config.data.expressions,
     )
     targets = build_targets(table, config.active_targets)
     if config.data.shuffle_labels:
@@ -280,6 +286,9 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         time_window=config.model.time_window,
         feature_set=config.data.feature_set,
         feature_columns=config.data.features,
+        extra_features=config.data.extra_features,
+        expressions=config.data.expressions,
+        plugins=config.plugins,
         feature_names=list(data.panel.feature_names),
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
@@ -299,9 +308,12 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
 
 def inference_layout(config: Config, table: Table) -> Layout:
     """Which columns a file needs for prediction: those of training, without the labels."""
-    layout = table.layout
-    inputs = tuple(dict.fromkeys([*config.data.features, *layout.context_columns]))
-    prices = layout.prices if config.data.feature_set == "core" else {}
+    layout, data = table.layout, config.data
+    selected = select_features(data.feature_set, data.extra_features, data.expressions)
+    reads = {name for entry in selected for name in entry.reads}
+    own = sorted(reads & set(layout.numbers) - set(layout.prices))
+    inputs = tuple(dict.fromkeys([*data.features, *layout.context_columns, *own]))
+    prices = layout.prices if reads & set(layout.prices) else {}
     return replace(
         layout,
         prices=prices,

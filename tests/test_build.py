@@ -418,6 +418,20 @@ def test_a_file_to_predict_on_needs_the_inputs_but_no_labels(tmp_path: Path) -> 
     assert set(layout.all_columns) == {"timestamp", "instrument", "open", "high", "low", "close", "volume"}
 
 
+def test_a_file_to_predict_on_needs_the_columns_of_the_expressions(tmp_path: Path) -> None:
+    frame = own_frame().with_columns(mood=pl.col("open").log(), own=pl.col("close"))
+    overrides = ["data.targets.own.kind=regression", "data.expressions.m=col('mood').diff()"]
+    config, data = make_data(tmp_path, frame, *OWN, *overrides)
+    assert data.panel.feature_names[0] == "m"
+    layout = build.inference_layout(config, data.table)
+    assert set(layout.all_columns) == {"timestamp", "instrument", "open", "close", "mood"}
+
+    overrides = ["data.expressions.m=col('close').diff()", "data.feature_set=none"]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    layout = build.inference_layout(config, data.table)
+    assert set(layout.all_columns) == {"timestamp", "instrument", "open", "high", "low", "close", "volume"}
+
+
 def test_a_predictor_predicts_from_units_what_the_model_predicts_from_scaled_windows(tmp_path: Path) -> None:
     frame = own_frame().with_columns(mood=pl.col("open").log())
     overrides = ["data.targets.own.kind=regression", "data.context=[mood]"]

@@ -20,6 +20,7 @@ from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
+from hybrid_trainer.plugins import load_plugins
 
 CONFIG_MODULE = "hybrid_trainer.conf"
 _PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")  # what hydra/launcher=NAME and hydra/sweeper=NAME pick
@@ -97,13 +98,15 @@ def to_config(tree: DictConfig) -> Config:
             plain.pop(part, None)
     sections: dict[str, Any] = {str(name): value for name, value in plain.items()}
     _check_keys(Config, sections, "")
+    rest = {name: value for name, value in sections.items() if name not in OPTIONS}
+    top = _build(TopLevelConfig, rest, "")
+    load_plugins(top.plugins)
     for group, options in OPTIONS.items():
         sections[group] = _section(group, options, sections.get(group))
     targets = spread_horizons(sections["data"].targets)
     sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
-    rest = {name: sections.pop(name) for name in list(sections) if name not in OPTIONS}
-    top = _build(TopLevelConfig, rest, "")
-    config = Config(seed=top.seed, paths=top.paths, **sections)
+    groups = {group: sections[group] for group in OPTIONS}
+    config = Config(seed=top.seed, plugins=top.plugins, paths=top.paths, **groups)
     consistency.check(config)
     return config
 

@@ -36,9 +36,13 @@ class DataConfig:
     adjusted_close: str | None = key(None, "column with the adjusted close: prices are scaled by it / close")
     feature_set: str = key(
         "auto",
-        "core: causal indicators from prices; none: data.features alone; "
-        "auto: none where data.features is given, else core",
+        "core: causal indicators from prices; technical: the well-known set; none: only what is named below; "
+        "auto: none where features, extra_features or expressions are given, else core",
     )
+    extra_features: list[str] = key(
+        [], "single features beside the set: built-in ones, or your own by their names (see plugins)"
+    )
+    expressions: dict[str, str] = key({}, "features written as text: NAME: \"col('close').log().diff(5)\"")
     features: list[str] = key([], "the table's own columns to use as features, as they are")
     # Any and None: OmegaConf knows no 'list or mapping', and puts no list in the place of a mapping.
     context: Any = key(
@@ -65,7 +69,7 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
-        check_choice("data.feature_set", self.feature_set, ["auto", "core", "none"])
+        check_choice("data.feature_set", self.feature_set, ["auto", "core", "technical", "none"])
         check_choice("data.missing", self.missing, ["error", "gap"])
         check_choice("data.scaler", self.scaler, ["standard", "robust", "none"])
         check_range("data.clip", self.clip, above=0)
@@ -74,13 +78,15 @@ class DataConfig:
         check_choice("data.context_missing", self.context_missing, ["fallback", "error"])
         self.context = _blocks(self.context) or None
         _check_once("data.features", self.features)
+        _check_once("data.extra_features", self.extra_features)
         _check_once("data.categories", self.categories)
         for name in self.categories:
             if name in ("instrument", self.instrument):
                 raise ConfigError(f"data.categories: '{name}' is embedded already: model.embeddings.instrument")
+        named = self.features or self.extra_features or self.expressions
         if self.feature_set == "auto":
-            self.feature_set = "none" if self.features else "core"
-        if self.feature_set == "none" and not self.features:
+            self.feature_set = "none" if named else "core"
+        if self.feature_set == "none" and not named:
             raise ConfigError("data.features: name at least one column, or set data.feature_set=core")
 
     @property
@@ -101,7 +107,7 @@ class UsStocksData(DataConfig):
         "where open, high, low, close, volume stand, if not under these names",
     )
     adjusted_close: str | None = key("Adj Close", "column with the adjusted close: prices are scaled by it / close")
-    feature_set: str = key("core", "core: causal indicators from prices; none: data.features alone")
+    feature_set: str = key("core", "core | technical: indicators from prices; none: only what is named below")
 
 
 @dataclass(kw_only=True)
@@ -130,7 +136,7 @@ class SyntheticData(DataConfig):
 
     name: str = key("synthetic", "which source reads the table")
     instrument: str | None = key("instrument", "column that names the instrument")
-    feature_set: str = key("core", "core: causal indicators from prices; none: data.features alone")
+    feature_set: str = key("core", "core | technical: indicators from prices; none: only what is named below")
     features: list[str] = key(["driver"], "the table's own columns to use as features; the signal is in 'driver'")
     instruments: int = key(4, "how many instruments")
     rows: int = key(3000, "rows of each instrument, one per minute")

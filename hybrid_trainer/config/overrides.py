@@ -9,6 +9,7 @@ from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 
 _OPTION = re.compile(r"(?!null$)[A-Za-z_$'\"]")
+_EXPRESSIONS = "data.expressions"
 _REFUSED = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra/job_logging", "hydra/hydra_logging")
 
 
@@ -37,6 +38,9 @@ def _prepare(override: str) -> str:
     if name in OPTIONS and (key.startswith("~") or not _OPTION.match(value)):
         what = "a group cannot be removed" if key.startswith("~") else f"'{value}' is not an option"
         raise ConfigError(f"{name}: {what}; write {name}={' or '.join(OPTIONS[name])}")
+    if equals and name.startswith(f"{_EXPRESSIONS}.") and not value.startswith(("'", '"')):
+        escaped = value.replace('"', '\\"')
+        override = f'{key}="{escaped}"'  # col('close') is a function call in Hydra's own grammar
     if equals and not key.startswith(("+", "~")) and _is_open(name):
         return f"++{override}"
     return override

@@ -34,6 +34,7 @@ class TopLevelConfig:
     """The keys that belong to no group."""
 
     seed: int = key(0, "seed of python, numpy and torch")
+    plugins: list[str] = key([], "modules of your own, imported first: what they register is known by its name")
     paths: PathsConfig = key(PathsConfig(), "where things are read from and written to")
 
     def __post_init__(self) -> None:

@@ -1,210 +1,168 @@
-"""Causal indicators: each is a function of the rows [t - lookback + 1, t] alone. Imports no torch.
+"""Causal features: each is a function of the rows [t - lookback + 1, t] alone. Imports no torch.
 
-Every sum runs over its lags in one fixed order, so the same rows give the same bits wherever the table starts; a
-cumulative sum would not. No indicator is a price level: all are returns, ratios or logs of ratios, on one scale in
-every year. Names and order are part of the contract between a saved model and its input.
+The built-in sets, single features (a user's own among them) and expressions, chosen by name, computed block by block.
+No built-in feature is a price level: all are returns, ratios or logs of ratios, on one scale in every year. Names and
+order are part of the contract between a saved model and its input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from hybrid_trainer.data import core_features, technical_features  # noqa: F401  they enter their features into the sets
+from hybrid_trainer.data.bars import Bars, average_true_range, log_return, root_mean_square_return, true_range
+from hybrid_trainer.data.expressions import parse
+from hybrid_trainer.data.feature_registry import CORE, FEATURES, SETS, TECHNICAL, Feature, feature
+from hybrid_trainer.data.kernels import (
+    Values,
+    geometric_sum,
+    lagged,
+    rolling_max,
+    rolling_mean,
+    rolling_min,
+    rolling_std,
+    rolling_sum,
+)
+from hybrid_trainer.errors import ConfigError, UserError
 
-_TINY = 1e-6  # a volatility of 0.0001 % per bar: where nothing moves, the log stays finite
+# What a feature of one's own is written with stands here as well.
+__all__ = [
+    "CORE",
+    "FEATURES",
+    "TECHNICAL",
+    "Bars",
+    "Feature",
+    "TooLargeError",
+    "Values",
+    "average_true_range",
+    "compute_features",
+    "feature",
+    "geometric_sum",
+    "lagged",
+    "log_return",
+    "rolling_max",
+    "rolling_mean",
+    "rolling_min",
+    "rolling_std",
+    "rolling_sum",
+    "root_mean_square_return",
+    "select_features",
+    "true_range",
+]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Bars:
-    """One instrument's bars in the order of time, (n,) each; `volume` may be missing."""
-
-    open: Values
-    high: Values
-    low: Values
-    close: Values
-    volume: Values | None
-
-    @classmethod
-    def of(cls, prices: dict[str, Values], start: int, stop: int) -> Bars:
-        """The bars of the rows [start, stop) of a table's price columns."""
-        part = {name: values[start:stop] for name, values in prices.items()}
-        return cls(
-            open=part["open"], high=part["high"], low=part["low"], close=part["close"], volume=part.get("volume")
-        )
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A named indicator; rows before the first full lookback are NaN."""
-
-    name: str
-    lookback: int
-    compute: Callable[[Bars], Values]
-    needs_volume: bool
-
-
-CORE: dict[str, Feature] = {}
-
-
-def feature(
-    name: str, lookback: int, needs_volume: bool = False
-) -> Callable[[Callable[[Bars], Values]], Callable[[Bars], Values]]:
-    """Enter a function into the core set; `lookback` counts the rows it reads, the decision row included."""
-
-    def enter(compute: Callable[[Bars], Values]) -> Callable[[Bars], Values]:
-        CORE[name] = Feature(name, lookback, compute, needs_volume)
-        return compute
-
-    return enter
+_BLOCK_ROWS = 16_384  # of float64: a dozen columns of a block stay in a core's cache
+_HALO_SHARE = 8  # a block is at least this many times as long as what it computes twice
+_THREADS = 4
 
 
-def compute_core(prices: dict[str, Values], blocks: list[tuple[int, int]]) -> tuple[Values, tuple[str, ...]]:
-    """Compute the core set for every instrument.
+class TooLargeError(UserError):
+    """A value that float32 cannot hold: the row, the feature and the value, for the panel to tell."""
+
+    def __init__(self, row: int, name: str, value: float) -> None:
+        super().__init__(f"row {row} of feature '{name}': {value:g} is too large (float32 ends at 3.4e38)")
+        self.row, self.name, self.value = row, name, value
+
+
+def select_features(
+    feature_set: str, extra: Sequence[str], expressions: Mapping[str, str], *, without_volume: bool = False
+) -> list[Feature]:
+    """The features that a config asks for, in the order of a panel's columns.
 
     Args:
-        prices: (N,) per price column, sorted by instrument, then time.
-        blocks: [start, stop) rows of each instrument.
+        feature_set: 'core', 'technical' or 'none'. extra: names of single features.
+        expressions: name -> text, as in `data.expressions`.
+        without_volume: leave out what a set holds of features that need a volume.
 
-    Returns:
-        (N, F) float64, NaN where the lookback isn't full or a price is missing; and the F names. Without a volume
-        column the indicators that need one are left out.
+    Raises:
+        ConfigError: a name isn't known or stands there twice, or an expression isn't one.
     """
-    active = [entry for entry in CORE.values() if not entry.needs_volume or "volume" in prices]
-    matrix = np.full((len(prices["close"]), len(active)), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for start, stop in blocks:
-            bars = Bars.of(prices, start, stop)
-            for column, entry in enumerate(active):
-                values = entry.compute(bars)
-                values[: entry.lookback - 1] = np.nan
-                matrix[start:stop, column] = values
-    return matrix, tuple(entry.name for entry in active)
+    chosen = [
+        *(entry for entry in SETS.get(feature_set, {}).values() if not (without_volume and entry.needs_volume)),
+        *(FEATURES.get(name, "data.extra_features") for name in extra),
+        *(parse(name, text) for name, text in expressions.items()),
+    ]
+    names = [entry.name for entry in chosen]
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise ConfigError(f"data: two features have the name '{twice[0]}'; keep one, or give the other a new name")
+    return chosen
 
 
-def lagged(x: Values, lag: int) -> Values:
-    """x at t - lag; NaN in the first `lag` rows."""
-    out = np.full_like(x, np.nan)
-    out[lag:] = x[: max(len(x) - lag, 0)]
-    return out
+def compute_features(
+    columns: Mapping[str, Values],
+    blocks: Sequence[tuple[int, int]],
+    selected: Sequence[Feature],
+    out: NDArray[np.float32],
+    *,
+    block_rows: int = _BLOCK_ROWS,
+    threads: int | None = None,
+) -> None:
+    """Write the selected features into the first columns of `out`; the bits depend on neither blocks nor threads.
+
+    Args:
+        columns: (N,) per column that a feature reads, sorted by instrument, then time; they may be memory maps.
+        blocks: [start, stop) rows of each instrument, behind each other from 0 to N.
+        out: (N, at least F) float32, which may be a memory map; NaN goes where a lookback isn't full or lacks a value.
+        block_rows: rows that are computed at a time. threads: how many blocks at once; None: one per core, up to four.
+
+    Raises:
+        TooLargeError: a value is finite, but not as float32. ConfigError: a feature doesn't return a number per row.
+    """
+    if not selected or not len(out):
+        return
+    used = {name: columns[name] for name in {name for entry in selected for name in entry.reads}}
+    starts = np.array(sorted({start for start, stop in blocks if stop > start}), dtype=np.int64)
+    halo = max(entry.lookback for entry in selected) - 1
+    borders = [*range(0, len(out), max(block_rows, _HALO_SHARE * halo)), len(out)]
+
+    def fill(block: tuple[int, int]) -> None:
+        _fill(used, starts, selected, out, *block, halo)
+
+    workers = min(_THREADS, len(os.sched_getaffinity(0))) if threads is None else threads
+    if min(workers, len(borders) - 1) < 2:
+        for block in pairwise(borders):
+            fill(block)
+        return
+    with ThreadPoolExecutor(workers) as pool:  # numpy's loops let go of the interpreter
+        for _ in pool.map(fill, pairwise(borders)):
+            pass
 
 
-def rolling_sum(x: Values, window: int) -> Values:
-    """Sum of the last `window` rows, oldest first, in the same order for every row; NaN before it is full."""
-    total = lagged(x, window - 1)
-    for lag in range(window - 2, -1, -1):
-        total = total + lagged(x, lag)
-    return total
+def _fill(
+    columns: Mapping[str, Values],
+    starts: NDArray[np.int64],
+    selected: Sequence[Feature],
+    out: NDArray[np.float32],
+    first: int,
+    last: int,
+    halo: int,
+) -> None:
+    """Compute the rows [first, last) from themselves and the `halo` rows before.
 
-
-def log_return(close: Values, bars: int = 1) -> Values:
-    """log(close_t / close_{t - bars})."""
-    log = np.log(close)
-    return log - lagged(log, bars)
-
-
-def true_range(bars: Bars) -> Values:
-    """Wilder (1978): the largest of high - low, |high - previous close|, |low - previous close|."""
-    previous = lagged(bars.close, 1)
-    return np.maximum(bars.high - bars.low, np.maximum(np.abs(bars.high - previous), np.abs(bars.low - previous)))
-
-
-def average_true_range(bars: Bars, window: int) -> Values:
-    """Mean true range of the last `window` bars (a simple mean: its lookback is finite), in price units."""
-    return rolling_sum(true_range(bars), window) / window
-
-
-def root_mean_square_return(close: Values, window: int) -> Values:
-    """Standard deviation of the last `window` log returns around zero."""
-    deviation: Values = np.sqrt(rolling_sum(log_return(close) ** 2, window) / window)
-    return deviation
-
-
-@feature("return_1", 2)
-def _return_1(bars: Bars) -> Values:
-    return log_return(bars.close)
-
-
-@feature("return_5", 6)
-def _return_5(bars: Bars) -> Values:
-    return log_return(bars.close, 5)
-
-
-@feature("return_20", 21)
-def _return_20(bars: Bars) -> Values:
-    return log_return(bars.close, 20)
-
-
-@feature("overnight_return", 2)
-def _overnight_return(bars: Bars) -> Values:
-    return np.log(bars.open) - lagged(np.log(bars.close), 1)
-
-
-@feature("intraday_return", 1)
-def _intraday_return(bars: Bars) -> Values:
-    return np.log(bars.close / bars.open)
-
-
-@feature("range", 1)
-def _range(bars: Bars) -> Values:
-    return np.log(bars.high / bars.low)
-
-
-@feature("close_in_range", 1)
-def _close_in_range(bars: Bars) -> Values:
-    """Where the close stands between low (-1) and high (+1); 0 where the bar has no range."""
-    span = bars.high - bars.low
-    return np.where(span == 0, 0.0, (2 * bars.close - bars.high - bars.low) / span)
-
-
-@feature("log_volatility_5", 6)
-def _log_volatility_5(bars: Bars) -> Values:
-    return np.log(root_mean_square_return(bars.close, 5) + _TINY)
-
-
-@feature("log_volatility_20", 21)
-def _log_volatility_20(bars: Bars) -> Values:
-    return np.log(root_mean_square_return(bars.close, 20) + _TINY)
-
-
-@feature("log_volatility_60", 61)
-def _log_volatility_60(bars: Bars) -> Values:
-    return np.log(root_mean_square_return(bars.close, 60) + _TINY)
-
-
-@feature("log_range_10", 10)
-def _log_range_10(bars: Bars) -> Values:
-    """Log of Parkinson's (1980) volatility of the last 10 bars."""
-    squares: Values = np.log(bars.high / bars.low) ** 2
-    variance = rolling_sum(squares, 10) / (40 * np.log(2))
-    log_range: Values = np.log(np.sqrt(variance) + _TINY)
-    return log_range
-
-
-@feature("distance_20", 20)
-def _distance_20(bars: Bars) -> Values:
-    """How many standard deviations the log close stands from its mean over 20 bars; 0 where nothing moves."""
-    log = np.log(bars.close)
-    mean = rolling_sum(log, 20) / 20
-    spread = np.zeros_like(log)
-    for lag in range(19, -1, -1):
-        spread = spread + (lagged(log, lag) - mean) ** 2
-    deviation = np.sqrt(spread / 20)
-    return np.where(deviation < _TINY, 0.0, (log - mean) / deviation)
-
-
-@feature("relative_volume_1", 20, needs_volume=True)
-def _relative_volume_1(bars: Bars) -> Values:
-    """Log of the volume against its mean over 20 bars."""
-    assert bars.volume is not None
-    return np.log((bars.volume + 1) / (rolling_sum(bars.volume, 20) / 20 + 1))
-
-
-@feature("relative_volume_5", 60, needs_volume=True)
-def _relative_volume_5(bars: Bars) -> Values:
-    """Log of the mean volume of 5 bars against that of 60."""
-    assert bars.volume is not None
-    return np.log((rolling_sum(bars.volume, 5) / 5 + 1) / (rolling_sum(bars.volume, 60) / 60 + 1))
+    A block may hold several instruments: a value whose lookback lies inside its instrument reads nothing of another.
+    """
+    begin = max(first - halo, 0)
+    bars = Bars.of(columns, begin, last)
+    rows = np.arange(first, last)
+    age = rows - starts[np.searchsorted(starts, rows, side="right") - 1]  # rows of the instrument before this one
+    youngest = int(age.min())
+    block = np.empty((last - first, len(selected)), dtype=np.float32)
+    with np.errstate(all="ignore"):
+        for column, entry in enumerate(selected):
+            values = entry.compute(bars)
+            if np.shape(values) != (last - begin,):
+                shape = np.shape(values)
+                raise ConfigError(f"feature '{entry.name}': returned the shape {shape} for {last - begin} rows")
+            block[:, column] = values[first - begin :]
+            if youngest < entry.lookback - 1:
+                block[age < entry.lookback - 1, column] = np.nan
+            for row in np.flatnonzero(np.isinf(block[:, column]))[:1].tolist():
+                if np.isfinite(values[first - begin + row]):
+                    raise TooLargeError(first + row, entry.name, float(values[first - begin + row]))
+    out[first:last, : len(selected)] = block

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig, context_key
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
+from hybrid_trainer.data.features import select_features
 from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
 
 _NEEDED = ("open", "high", "low", "close")
@@ -59,25 +60,25 @@ class Layout:
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
     """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
-    needs_prices = config.feature_set == "core" or any(target.needs_prices for target in targets.values())
-    prices = _price_columns(config, columns) if needs_prices else {}
+    prices = _price_columns(config, columns)
+    asks, reads = _feature_columns(config, prices, columns)
+    needs_prices = asks is not None or any(target.needs_prices for target in targets.values())
+    prices = prices if needs_prices else {}
+    read = [name for names in reads.values() for name in names]
     number_labels = [column for target in targets.values() for column in target.number_columns]
     class_labels = [column for target in targets.values() for column in target.label_columns]
     context = {name: _spelt_out(given, columns) for name, given in config.context_blocks.items()}
     in_context = [column for block in context.values() for column in block]
+    needed = {*config.features, *read, *prices.values()}
     whole = config.context_missing == "error"
     layout = Layout(
         timestamp=config.timestamp,
         instrument=config.instrument,
         prices=prices,
         adjusted_close=config.adjusted_close if needs_prices else None,
-        numbers=tuple(dict.fromkeys([*config.features, *in_context, *number_labels])),
+        numbers=tuple(dict.fromkeys([*config.features, *in_context, *read, *number_labels])),
         labels=tuple(dict.fromkeys(class_labels)),
-        optional=tuple(
-            dict.fromkeys(
-                name for name in [*in_context, *number_labels] if name not in [*config.features, *prices.values()]
-            )
-        ),
+        optional=tuple(dict.fromkeys(name for name in [*in_context, *number_labels] if name not in needed)),
         context=context,
         whole=tuple(name for name in in_context if name not in config.features) if whole else (),
         categories=tuple(config.categories),
@@ -89,6 +90,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         "data.features": config.features,
         **{context_key(name): list(block) for name, block in context.items()},
         "data.categories": config.categories,
+        **reads,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
         "data.targets": list(dict.fromkeys([*number_labels, *class_labels])),
     }
@@ -99,7 +101,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         if name not in columns
     ]
     if needs_prices:
-        why = "data.feature_set=core needs" if config.feature_set == "core" else "the targets made from prices need"
+        why = "the targets made from prices need" if asks is None else f"{asks} needs"
         missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
         if missing:
             own_names = ",".join(name for name, target in targets.items() if not target.needs_prices)
@@ -111,7 +113,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     if lacking:
         raise TableError("\n".join(lacking))
     _refuse_shared_columns(context, file)
-    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close})
+    _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close}, reads)
     _refuse_labels_in_context(targets, in_context)
     return layout
 
@@ -152,10 +154,42 @@ def _refuse_labels_in_context(targets: dict[str, TargetConfig], context: list[st
             )
 
 
-def _refuse_known_labels(targets: dict[str, TargetConfig], inputs: set[str | None]) -> None:
-    """A label that stands among the prices is known at its own row; `consistency` has looked at the other inputs."""
+def _feature_columns(
+    config: DataConfig, prices: dict[str, str], columns: list[str]
+) -> tuple[str | None, dict[str, list[str]]]:
+    """The first key whose features read prices, and the other columns that features read, by the key that names them.
+
+    In a table without a full set of prices, `col('close')` in an expression is a column like any other.
+    """
+    select_features(config.feature_set, config.extra_features, config.expressions)  # refuses two of one name
+    asks = None if config.feature_set == "none" else f"data.feature_set={config.feature_set}"
+    complete = all(name in prices for name in _NEEDED)
+    own: dict[str, list[str]] = {}
+    for entry in select_features("none", config.extra_features, config.expressions):
+        written = entry.name in config.expressions
+        key = f"data.expressions.{entry.name}" if written else "data.extra_features"
+        for name in entry.reads:
+            if (complete and name in prices) or (name in _NEEDED and not written):
+                asks = asks or key
+            else:
+                own.setdefault(key, []).append(name)
+    return asks, own
+
+
+def _refuse_known_labels(
+    targets: dict[str, TargetConfig], inputs: set[str | None], reads: dict[str, list[str]]
+) -> None:
+    """A label that features read is known at its own row; `consistency` has looked at the columns used as they are."""
     for name, target in targets.items():
-        if isinstance(target, ColumnTarget) and target.column in inputs and not target.allow_contemporaneous:
+        if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
+            continue
+        for key, columns in reads.items():
+            if target.column in columns:
+                raise ConfigError(
+                    f"data.targets.{name}.column: '{target.column}' is read by {key} as well, so the label would be "
+                    f"read off the input; remove it there, or set data.targets.{name}.allow_contemporaneous=true"
+                )
+        if target.column in inputs:
             raise ConfigError(
                 f"data.targets.{name}.column: '{target.column}' is a price column, known at the decision row; bring a "
                 f"column with the later value, or set data.targets.{name}.allow_contemporaneous=true"

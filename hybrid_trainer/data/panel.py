@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.causality import refuse_leaks
 from hybrid_trainer.data.context import context_matrix
-from hybrid_trainer.data.features import compute_core
+from hybrid_trainer.data.features import TooLargeError, compute_features, select_features
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
@@ -45,24 +47,24 @@ class Panel:
         return np.concatenate([*ranges, np.empty(0, dtype=np.int64)]).astype(np.int64)
 
 
-def build_panel(table: Table, *, feature_set: str, features: list[str], context: dict[str, tuple[str, ...]]) -> Panel:
+def build_panel(
+    table: Table,
+    *,
+    feature_set: str,
+    features: list[str],
+    context: dict[str, tuple[str, ...]],
+    extra_features: Sequence[str] = (),
+    expressions: Mapping[str, str] | None = None,
+) -> Panel:
     """Compute the features of a table and cut it into segments.
 
     Args:
-        feature_set: 'core' computes the causal indicators, 'none' does not.
+        feature_set: 'core' or 'technical' computes these indicators, 'none' does not.
         features: the table's own columns to use as features, behind the computed ones.
         context: the table's own columns for the context branch, by block.
+        extra_features: names of single features. expressions: features written as text, by name.
     """
-    columns = [table.numbers[name] for name in features]
-    names = tuple(features)
-    if feature_set == "core":
-        computed, computed_names = compute_core(table.prices, table.blocks)
-        columns = [*computed.T, *columns]
-        names = computed_names + names
-    twice = [name for index, name in enumerate(names) if name in names[:index]]
-    if twice:
-        raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
-    matrix = _to_float32(np.stack(columns, axis=1), names, table)
+    matrix, names = _feature_matrix(table, feature_set, extra_features, expressions or {}, features)
     usable = np.asarray(np.isfinite(matrix).all(axis=1))
     return Panel(
         features=matrix,
@@ -76,12 +78,40 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
     )
 
 
-def _to_float32(values: NDArray[np.float64], names: tuple[str, ...], table: Table) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        matrix = np.ascontiguousarray(values, dtype=np.float32)
-    for row, column in np.argwhere(np.isinf(matrix) & np.isfinite(values))[:1]:
+def _feature_matrix(
+    table: Table, feature_set: str, extra: Sequence[str], expressions: Mapping[str, str], own: Sequence[str]
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Every feature, float32: the set, single features, expressions, then the table's own columns."""
+    columns = {**table.numbers, **table.prices}
+    selected = select_features(feature_set, extra, expressions, without_volume="volume" not in table.prices)
+    _refuse_missing_columns(table, [(entry.name, name) for entry in selected for name in entry.reads], columns)
+    names = (*(entry.name for entry in selected), *own)
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
+    longest = max(table.blocks, key=lambda block: block[1] - block[0], default=(0, 0))
+    refuse_leaks([entry for entry in selected if entry.name in extra], columns, longest)
+    matrix = np.empty((len(table), len(names)), dtype=np.float32)
+    try:
+        compute_features(columns, table.blocks, selected, matrix)
+        for index, name in enumerate(own, start=len(selected)):
+            _copy_column(table.numbers[name], name, matrix[:, index])
+    except TooLargeError as error:
         raise TableError(
-            f"{table.file}:{table.line[row]}: column '{names[column]}': {values[row, column]:g} is too large for a "
+            f"{table.file}:{table.line[error.row]}: column '{error.name}': {error.value:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
-        )
-    return matrix
+        ) from error
+    return matrix, names
+
+
+def _refuse_missing_columns(table: Table, reads: list[tuple[str, str]], columns: Mapping[str, object]) -> None:
+    for feature, column in reads:
+        if column not in columns:
+            raise TableError(f"{table.file}: there is no column '{column}', which the feature '{feature}' reads")
+
+
+def _copy_column(values: NDArray[np.float64], name: str, out: NDArray[np.float32]) -> None:
+    with np.errstate(over="ignore"):
+        out[:] = values
+    for row in np.flatnonzero(np.isinf(out))[:1].tolist():
+        raise TooLargeError(row, name, float(values[row]))

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hybrid_trainer.data.features import FEATURES, select_features
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.errors import BundleError, UserError
 from hybrid_trainer.inference.predictor import Predictor
@@ -107,6 +108,7 @@ def load_bundle(folder: Path) -> Predictor:
     schema = BundleSchema.read(folder / SCHEMA)
     if schema.layout.context:
         _verify_file(folder, CONTEXT_SCALER, digests)
+    _refuse_unknown_features(folder, schema)
     try:
         model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -126,6 +128,21 @@ def load_bundle(folder: Path) -> Predictor:
             f"{folder}: the model's parts do not fit each other ({type(error).__name__}: {error})"
         ) from error
     return predictor
+
+
+def _refuse_unknown_features(folder: Path, schema: BundleSchema) -> None:
+    """A feature of the user's own must have been registered; the bundle itself never picks code to import."""
+    for name in schema.extra_features:
+        if name not in FEATURES:
+            modules = ",".join(schema.plugins) or "MODULE"
+            raise BundleError(
+                f"{folder}: the model needs the feature '{name}', which is not a built-in one; name the module that "
+                f"registers it: predict --plugins {modules}"
+            )
+    try:
+        select_features(schema.feature_set, schema.extra_features, schema.expressions)
+    except UserError as error:
+        raise BundleError(f"{folder / SCHEMA}: {error}") from error
 
 
 def _load_scaler(path: Path, schema: BundleSchema) -> Scaler:

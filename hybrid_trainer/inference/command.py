@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybrid_trainer.arguments import Parser
 from hybrid_trainer.errors import UserError
+from hybrid_trainer.plugins import load_plugins
 from hybrid_trainer.runs.atomic import replacing
 
 
@@ -20,7 +21,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help=".csv or .parquet; default: CSV on the terminal"
     )
+    parser.add_argument(
+        "--plugins",
+        default="",
+        metavar="MODULE[,MODULE]",
+        help="your modules with the features that the model was trained with",
+    )
     options = parser.parse_args(arguments)
+    load_plugins([name for name in options.plugins.split(",") if name])
     suffix = options.output.suffix.lower() if options.output else ".csv"
     if suffix not in (".csv", ".parquet"):
         raise UserError(f"{options.output}: the suffix must be .csv or .parquet")

@@ -54,7 +54,12 @@ class Predictor:
         """
         schema = self.schema
         panel = build_panel(
-            table, feature_set=schema.feature_set, features=schema.feature_columns, context=schema.layout.context
+            table,
+            feature_set=schema.feature_set,
+            features=schema.feature_columns,
+            context=schema.layout.context,
+            extra_features=schema.extra_features,
+            expressions=schema.expressions,
         )
         if list(panel.feature_names) != schema.feature_names:
             lacking = sorted(set(schema.feature_names) - set(panel.feature_names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class BundleSchema:
         model, specs: the network, and what each of its heads predicts.
         time_window: rows in a window.
         feature_set, feature_columns, feature_names: how features are made, and their names in order.
+        extra_features, expressions: single features by name, and features written as text.
+        plugins: the modules that the training knew features from; for people to read, never imported from here.
         vocabularies: known categories of each categorical input, in the order of the K ids.
         clip, missing: as in the data config. layout: which columns a file to predict on must have, context blocks too.
         origin: versions and data that the model came from, for people to read.
@@ -48,6 +50,9 @@ class BundleSchema:
     missing: str
     layout: Layout
     origin: dict[str, Any]
+    extra_features: list[str] = field(default_factory=list)
+    expressions: dict[str, str] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write schema.json."""

@@ -222,13 +222,15 @@ def test_a_plugin_of_hydra_is_chosen_by_its_name() -> None:
 
 def test_composing_and_checking_a_table_import_no_torch() -> None:
     program = (
-        "import sys\n"
+        "import sys, numpy\n"
         "from hybrid_trainer.config import consistency, messages, user_files\n"
         "from hybrid_trainer.config.compose import compose_config, to_config\n"
         "from hybrid_trainer.data import checks, csv_diagnosis, features, sources, timestamps\n"
         "config = to_config(compose_config([]))\n"
         "table = sources.load_table(config.data, config.active_targets)\n"
-        "features.compute_core(table.prices, table.blocks)\n"
+        "chosen = features.select_features('technical', [], {'m': \"col('close').diff()\"})\n"
+        "out = numpy.empty((len(table), len(chosen)), 'float32')\n"
+        "features.compute_features(table.prices, table.blocks, chosen, out)\n"
         "print(len(table), [name for name in ('torch', 'sklearn', 'skops') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

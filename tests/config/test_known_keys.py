@@ -48,6 +48,7 @@ def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:
     assert set(open_mappings()) == {
         "data.columns",
         "data.context",
+        "data.expressions",
         "data.targets",
         "model.embeddings",
         "training.loss_weights",

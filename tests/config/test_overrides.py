@@ -6,6 +6,7 @@ import pytest
 
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.errors import ConfigError
+from tests.conftest import make_config
 
 
 @pytest.mark.parametrize(
@@ -113,3 +114,23 @@ def test_a_group_needs_the_name_of_an_option(override: str, text: str) -> None:
 @pytest.mark.parametrize("override", ["data=csv", "data='csv'", 'data="csv"', "model=my_own", "data=csv,parquet"])
 def test_the_name_of_an_option_passes(override: str) -> None:
     assert prepare([override]) == [override]
+
+
+@pytest.mark.parametrize(
+    ("given", "prepared"),
+    [
+        ("data.expressions.m=col('x').clip(-1, 1)", "++data.expressions.m=\"col('x').clip(-1, 1)\""),
+        ('data.expressions.m=col("x")', '++data.expressions.m="col(\\"x\\")"'),
+        ("data.expressions.m='1 + col(\"x\")'", "++data.expressions.m='1 + col(\"x\")'"),
+        ("++data.expressions.m=col('x')", "++data.expressions.m=\"col('x')\""),
+        ("data.expressions={}", "++data.expressions={}"),
+        ("~data.expressions.m", "~data.expressions.m"),
+    ],
+)
+def test_an_expression_needs_no_quotes_of_its_own(given: str, prepared: str) -> None:
+    assert prepare([given]) == [prepared]
+
+
+@pytest.mark.parametrize("text", ["col('x').clip(-1, 1)", 'col("x") ** 2', "col('a\\\\b').log()"])
+def test_an_expression_arrives_as_it_was_written(text: str) -> None:
+    assert make_config(f"data.expressions.m={text}").data.expressions == {"m": text}

@@ -63,7 +63,15 @@ def test_every_built_in_option_has_a_dataclass_and_the_reverse(group: str) -> No
 
 
 def test_the_top_of_the_config_is_the_promised_one() -> None:
-    assert [field.name for field in fields(Config)] == ["seed", "paths", "data", "model", "training", "callbacks"]
+    assert [field.name for field in fields(Config)] == [
+        "seed",
+        "plugins",
+        "paths",
+        "data",
+        "model",
+        "training",
+        "callbacks",
+    ]
     assert [field.name for field in fields(PathsConfig)] == [
         "root",
         "processed_data_path",
@@ -175,7 +183,11 @@ def test_a_model_that_cannot_be_built_is_refused(keys: dict[str, Any], text: str
     ("keys", "text"),
     [
         ({"feature_set": "none"}, "data.features: name at least one column, or set data.feature_set=core"),
-        ({"feature_set": "cor"}, "data.feature_set: 'cor' is not one of auto, core, none; did you mean 'core'?"),
+        (
+            {"feature_set": "cor"},
+            "data.feature_set: 'cor' is not one of auto, core, technical, none; did you mean 'core'?",
+        ),
+        ({"extra_features": ["b", "b"]}, "data.extra_features: 'b' is named twice"),
         ({"missing": "drop"}, "data.missing: 'drop' is not one of error, gap"),
         ({"scaler": "minmax"}, "data.scaler: 'minmax' is not one of standard, robust, none"),
         ({"clip": 0.0}, "data.clip: 0.0 is out of range; it must be above 0"),
@@ -236,6 +248,12 @@ def test_the_feature_set_is_left_out_where_the_table_brings_features(
     features: list[str], asked: str, effective: str
 ) -> None:
     assert UsStocksData(features=features, feature_set=asked).feature_set == effective
+
+
+def test_single_features_and_expressions_are_features_as_well() -> None:
+    assert TableData(path="x", extra_features=["rsi_14"]).feature_set == "none"
+    assert TableData(path="x", expressions={"m": "col('close')"}).feature_set == "none"
+    assert TableData(path="x", expressions={"m": "col('close')"}, feature_set="technical").feature_set == "technical"
 
 
 @pytest.mark.parametrize(("schema", "name"), [(TableData, "csv"), (ParquetData, "parquet")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,14 +12,23 @@ from scipy import stats
 
 from hybrid_trainer.data.features import (
     CORE,
+    FEATURES,
+    TECHNICAL,
+    Bars,
+    Feature,
+    TooLargeError,
+    Values,
     average_true_range,
-    compute_core,
+    compute_features,
+    feature,
     lagged,
     log_return,
     rolling_sum,
     root_mean_square_return,
+    select_features,
     true_range,
 )
+from hybrid_trainer.errors import ConfigError
 from tests.data.tables import FEW_EXAMPLES, PRICES, bars_of, random_prices
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -28,8 +39,14 @@ def compute(name: str, prices: dict[str, np.ndarray]) -> np.ndarray:
         return CORE[name].compute(bars_of(prices))
 
 
-def bits(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64).view(np.int64)
+def matrix_of(
+    prices: dict[str, np.ndarray], blocks: list[tuple[int, int]], feature_set: str = "core", **how: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The features of a set and their names."""
+    selected = select_features(feature_set, [], {}, without_volume="volume" not in prices)
+    out = np.full((len(prices["close"]), len(selected)), 7, dtype=np.float32)
+    compute_features(prices, blocks, selected, out, **how)
+    return out, tuple(entry.name for entry in selected)
 
 
 def test_the_names_their_order_and_their_lookbacks_are_a_contract_with_saved_models() -> None:
@@ -49,83 +66,141 @@ def test_the_names_their_order_and_their_lookbacks_are_a_contract_with_saved_mod
         "relative_volume_1": 20,
         "relative_volume_5": 60,
     }
-    names = compute_core(random_prices(80, 0), [(0, 80)])[1]
-    assert names == tuple(CORE)
+    assert matrix_of(random_prices(80, 0), [(0, 80)])[1] == tuple(CORE)
     assert [name for name, entry in CORE.items() if entry.needs_volume] == ["relative_volume_1", "relative_volume_5"]
+    assert {name: entry.lookback for name, entry in TECHNICAL.items()} == {
+        "sma_20": 20,
+        "sma_50": 50,
+        "ema_12": 42,
+        "ema_26": 90,
+        "rsi_14": 95,
+        "macd_line": 90,
+        "macd_signal": 120,
+        "macd_histogram": 120,
+        "bollinger_upper": 20,
+        "bollinger_middle": 20,
+        "bollinger_lower": 20,
+        "atr_14": 95,
+        "stochastic_k": 16,
+        "stochastic_d": 18,
+        "adx_14": 188,
+        "cci_20": 20,
+        "momentum_10": 11,
+        "roc_10": 11,
+        "williams_r_14": 14,
+        "trix_15": 155,
+        "ultimate_oscillator": 29,
+        "dpo_20": 20,
+        "obv_20": 21,
+        "vwma_20": 20,
+        "cmf_20": 20,
+        "mfi_14": 15,
+        "parabolic_sar": 120,
+        "ichimoku_conversion": 9,
+        "ichimoku_base": 26,
+        "ichimoku_span_a": 26,
+        "ichimoku_span_b": 52,
+        "kama_10": 130,
+        "vwap_20": 20,
+        "stochastic_rsi_14": 108,
+        "cmo_14": 15,
+        "ppo_12_26": 90,
+        "fisher_10": 36,
+    }
+    assert matrix_of(random_prices(80, 0), [(0, 80)], "technical")[1] == tuple(TECHNICAL)
+    assert [name for name, entry in TECHNICAL.items() if entry.needs_volume] == [
+        "obv_20",
+        "vwma_20",
+        "cmf_20",
+        "mfi_14",
+        "vwap_20",
+    ]
 
 
-@pytest.mark.parametrize("name", CORE)
+@pytest.mark.parametrize("feature_set", ["core", "technical"])
 @FEW_EXAMPLES
-@given(seed=SEEDS, after=st.integers(0, 40), before=st.integers(0, 40))
-def test_a_value_depends_on_its_own_lookback_alone_bit_for_bit(name: str, seed: int, after: int, before: int) -> None:
-    lookback = CORE[name].lookback
-    t = before + lookback - 1
-    prices = random_prices(t + 1 + after, seed)
-    value = bits(compute(name, prices)[t])
-    assert np.isfinite(compute(name, prices)[t])
-
-    cut_off = {column: values[: t + 1] for column, values in prices.items()}
-    assert bits(compute(name, cut_off)[-1]) == value
-
-    lookback_alone = {column: values[t - lookback + 1 : t + 1] for column, values in prices.items()}
-    assert bits(compute(name, lookback_alone)[-1]) == value
-
-    other = random_prices(t + 1 + after, seed + 1)
-    outside = np.ones(t + 1 + after, dtype=bool)
-    outside[t - lookback + 1 : t + 1] = False
-    changed = {column: np.where(outside, other[column], values) for column, values in prices.items()}
-    assert bits(compute(name, changed)[t]) == value
-
-
-@pytest.mark.parametrize("name", CORE)
-def test_the_oldest_row_of_a_lookback_and_the_decision_row_count(name: str) -> None:
-    lookback = CORE[name].lookback
-    prices = random_prices(lookback + 5, seed=3)
-    t = lookback + 2
-    value = compute(name, prices)[t]
-    for row in (t - lookback + 1, t):
-        changed = {column: values.copy() for column, values in prices.items()}
-        for factor, column in zip((1.01, 1.05, 0.95, 1.02, 3.0), PRICES, strict=True):
-            changed[column][row] *= factor
-        assert compute(name, changed)[t] != value
-
-
-@FEW_EXAMPLES
-@given(seed=SEEDS, lengths=st.lists(st.integers(61, 90), min_size=1, max_size=3))
-def test_exactly_the_warm_up_rows_of_each_instrument_are_nan(seed: int, lengths: list[int]) -> None:
-    stops = np.cumsum(lengths).tolist()
-    starts = [0, *stops[:-1]]
-    matrix, names = compute_core(random_prices(stops[-1], seed), list(zip(starts, stops, strict=True)))
+@given(seed=SEEDS, lengths=st.lists(st.integers(1, 240), min_size=1, max_size=4))
+def test_exactly_the_warm_up_rows_of_each_instrument_are_nan(feature_set: str, seed: int, lengths: list[int]) -> None:
+    blocks = blocks_of(lengths)
+    rows = blocks[-1][1]
+    matrix, names = matrix_of(random_prices(rows, seed), blocks, feature_set)
     for column, name in enumerate(names):
-        expected = np.zeros(stops[-1], dtype=bool)
-        for start in starts:
-            expected[start : start + CORE[name].lookback - 1] = True
+        expected = np.zeros(rows, dtype=bool)
+        for start, stop in blocks:
+            expected[start : min(start + FEATURES.get(name, "").lookback - 1, stop)] = True
         np.testing.assert_array_equal(np.isnan(matrix[:, column]), expected, err_msg=name)
+
+
+def blocks_of(lengths: list[int]) -> list[tuple[int, int]]:
+    stops = np.cumsum(lengths).tolist()
+    return list(zip([0, *stops[:-1]], stops, strict=True))
+
+
+@pytest.mark.parametrize("feature_set", ["core", "technical"])
+@FEW_EXAMPLES
+@given(
+    seed=SEEDS,
+    lengths=st.lists(st.integers(1, 900), min_size=1, max_size=4),
+    block_rows=st.integers(1, 3000),
+    threads=st.integers(1, 3),
+)
+def test_neither_blocks_nor_threads_change_a_bit(
+    feature_set: str, seed: int, lengths: list[int], block_rows: int, threads: int
+) -> None:
+    blocks = blocks_of(lengths)
+    prices = random_prices(blocks[-1][1], seed)
+    matrix, _ = matrix_of(prices, blocks, feature_set, block_rows=block_rows, threads=threads)
+    for start, stop in blocks:  # each instrument alone and in one piece
+        alone, _ = matrix_of(
+            {name: values[start:stop] for name, values in prices.items()}, [(0, stop - start)], feature_set
+        )
+        np.testing.assert_array_equal(matrix[start:stop].view(np.int32), alone.view(np.int32))
+
+
+def test_a_table_on_disk_is_computed_into_a_file_on_disk(tmp_path: Path) -> None:
+    prices = random_prices(500, 0)
+    mapped = {}
+    for name, values in prices.items():
+        np.save(tmp_path / f"{name}.npy", values)
+        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", mode="w+", dtype=np.float32, shape=(500, len(CORE) + 1))
+    out[:, -1] = 7
+    compute_features(mapped, [(0, 200), (200, 500)], select_features("core", [], {}), out)
+    np.testing.assert_array_equal(out[:, :-1], matrix_of(prices, [(0, 200), (200, 500)])[0])
+    assert (out[:, -1] == 7).all()
+
+
+def test_an_empty_table_and_an_empty_choice_are_no_work() -> None:
+    compute_features(random_prices(0, 0), [], select_features("core", [], {}), np.empty((0, 14), dtype=np.float32))
+    out = np.full((5, 1), 7, dtype=np.float32)
+    compute_features(random_prices(5, 0), [(0, 5)], [], out)
+    assert (out == 7).all()
 
 
 def test_an_instrument_is_computed_from_its_own_bars_alone() -> None:
     first, second = random_prices(70, 1), random_prices(90, 2)
     together = {column: np.concatenate([first[column], second[column]]) for column in PRICES}
-    matrix, _ = compute_core(together, [(0, 70), (70, 160)])
-    np.testing.assert_array_equal(bits(matrix[:70]), bits(compute_core(first, [(0, 70)])[0]))
-    np.testing.assert_array_equal(bits(matrix[70:]), bits(compute_core(second, [(0, 90)])[0]))
+    matrix, _ = matrix_of(together, [(0, 70), (70, 160)])
+    np.testing.assert_array_equal(matrix[:70], matrix_of(first, [(0, 70)])[0])
+    np.testing.assert_array_equal(matrix[70:], matrix_of(second, [(0, 90)])[0])
 
 
+@pytest.mark.parametrize("feature_set", ["core", "technical"])
 @FEW_EXAMPLES
-@given(seed=SEEDS, factor=st.sampled_from([7.0, 1 / 7, 1000.0]))
-def test_no_feature_depends_on_the_level_of_prices(seed: int, factor: float) -> None:
-    prices = random_prices(90, seed)
+@given(seed=SEEDS, factor=st.sampled_from([8.0, 1 / 8, 1024.0]))  # powers of two: roundings are scaled as well
+def test_no_feature_depends_on_the_level_of_prices(feature_set: str, seed: int, factor: float) -> None:
+    prices = random_prices(250, seed)
     scaled = {column: values if column == "volume" else values * factor for column, values in prices.items()}
-    before, _ = compute_core(prices, [(0, 90)])
-    after, _ = compute_core(scaled, [(0, 90)])
-    np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
+    before, _ = matrix_of(prices, [(0, 250)], feature_set)
+    after, _ = matrix_of(scaled, [(0, 250)], feature_set)
+    np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
 
 
 def test_without_volumes_the_features_of_volume_are_left_out() -> None:
     prices = random_prices(80, 0)
-    with_volume, names = compute_core(prices, [(0, 80)])
+    with_volume, names = matrix_of(prices, [(0, 80)])
     del prices["volume"]
-    without, fewer = compute_core(prices, [(0, 80)])
+    without, fewer = matrix_of(prices, [(0, 80)])
     assert fewer == names[:12]
     np.testing.assert_array_equal(without, with_volume[:, :12])
 
@@ -133,7 +208,7 @@ def test_without_volumes_the_features_of_volume_are_left_out() -> None:
 def test_a_missing_price_leaves_a_gap_exactly_where_it_is_read() -> None:
     prices = random_prices(120, 0)
     prices["close"][70] = np.nan
-    matrix, names = compute_core(prices, [(0, 120)])
+    matrix, names = matrix_of(prices, [(0, 120)])
     missing = {name: np.flatnonzero(np.isnan(matrix[:, i])).tolist() for i, name in enumerate(names)}
     assert missing["return_1"] == [0, 70, 71]
     assert missing["return_5"] == [*range(5), 70, 75]
@@ -147,7 +222,7 @@ def test_a_missing_price_leaves_a_gap_exactly_where_it_is_read() -> None:
 
 def test_an_instrument_that_is_shorter_than_a_lookback_has_no_value_there() -> None:
     for count in range(1, 61):
-        matrix, names = compute_core(random_prices(count, 0), [(0, count)])
+        matrix, names = matrix_of(random_prices(count, 0), [(0, count)])
         for column, name in enumerate(names):
             assert np.isnan(matrix[:, column]).sum() == min(count, CORE[name].lookback - 1)
 
@@ -245,6 +320,107 @@ def test_lags_sums_and_deviations_by_hand() -> None:
 def test_no_input_is_changed() -> None:
     prices = random_prices(80, 0)
     before = {column: values.copy() for column, values in prices.items()}
-    compute_core(prices, [(0, 80)])
+    matrix_of(prices, [(0, 80)])
     for column, values in prices.items():
         np.testing.assert_array_equal(values, before[column])
+
+
+# Features of the user's own.
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(FEATURES, "_entries", dict(FEATURES._entries))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_decorated_function_is_a_feature() -> None:
+    @feature("twice_x", 2, reads=("x",))
+    def twice(bars: Bars) -> Values:
+        return 2 * lagged(bars["x"], 1)
+
+    (chosen,) = select_features("none", ["twice_x"], {})
+    assert chosen == Feature("twice_x", 2, twice, ("x",))
+    out = np.empty((4, 1), dtype=np.float32)
+    compute_features({"x": np.array([1.0, 2, 3, 4])}, [(0, 2), (2, 4)], [chosen], out)
+    np.testing.assert_array_equal(out[:, 0], [np.nan, 2, np.nan, 6])
+    assert "twice_x" not in CORE
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_feature_cannot_write_to_the_table_nor_return_another_number_of_rows() -> None:
+    @feature("writes", 1)
+    def writes(bars: Bars) -> Values:
+        bars.close[0] = 1
+        return bars.close
+
+    @feature("short", 1)
+    def short(bars: Bars) -> Values:
+        return bars.close[1:]
+
+    out = np.empty((9, 1), dtype=np.float32)
+    with pytest.raises(ValueError, match="read-only"):
+        compute_features(random_prices(9, 0), [(0, 9)], select_features("none", ["writes"], {}), out)
+    with pytest.raises(ConfigError, match=r"feature 'short': returned the shape \(8,\) for 9 rows"):
+        compute_features(random_prices(9, 0), [(0, 9)], select_features("none", ["short"], {}), out)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_name_is_taken_once_and_a_lookback_holds_the_row_itself() -> None:
+    with pytest.raises(ValueError, match="there is already a feature named 'range'"):
+        feature("range", 1)(lambda bars: bars.close)
+    with pytest.raises(ValueError, match="feature 'none': the lookback 0 must be at least 1"):
+        feature("none", 0)
+
+
+def test_features_are_chosen_in_the_order_of_set_names_and_expressions() -> None:
+    chosen = select_features("core", ["rsi_14"], {"gap": "col('open') / col('close').shift(1)"})
+    assert [entry.name for entry in chosen] == [*CORE, "rsi_14", "gap"]
+    assert select_features("none", [], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("feature_set", "extra", "expressions", "said"),
+    [
+        ("core", ["rsi14"], {}, "data.extra_features: there is no feature 'rsi14'; did you mean 'rsi_14'?"),
+        (
+            "core",
+            ["range"],
+            {},
+            "data: two features have the name 'range'; keep one, or give the other a new name",
+        ),
+        (
+            "technical",
+            [],
+            {"rsi_14": "col('close')"},
+            "data: two features have the name 'rsi_14'; keep one, or give the other a new name",
+        ),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(
+    feature_set: str, extra: list[str], expressions: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        select_features(feature_set, extra, expressions)
+    assert str(caught.value) == said
+
+
+def test_a_value_that_float32_cannot_hold_is_told_with_its_row() -> None:
+    chosen = select_features("none", [], {"huge": "col('x') ** 20"})
+    with pytest.raises(TooLargeError) as caught:
+        compute_features({"x": np.array([1.0, 2, 500])}, [(0, 3)], chosen, np.empty((3, 1), dtype=np.float32))
+    assert (caught.value.row, caught.value.name, caught.value.value) == (2, "huge", 500.0**20)
+
+
+def test_what_two_features_share_is_computed_once() -> None:
+    calls = []
+
+    def shared(bars: Bars, factor: int) -> Values:
+        calls.append(factor)
+        return bars.close * factor
+
+    bars = bars_of(random_prices(5, 0))
+    assert bars.once(shared, 2) is bars.once(shared, 2)
+    assert bars.once(shared, 3)[0] == 3 * bars.close[0]
+    assert calls == [2, 3]

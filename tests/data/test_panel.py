@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid_trainer.data.features import CORE, compute_core
+from hybrid_trainer.data.features import CORE, FEATURES, compute_features, feature, select_features
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.errors import TableError
+from hybrid_trainer.errors import ConfigError, TableError
 from tests.data.tables import SOME_EXAMPLES, price_table, random_prices
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=40).map(
@@ -88,8 +88,9 @@ def test_a_decidable_row_ends_a_window_of_usable_rows_of_one_instrument(
 
 def test_the_matrix_holds_the_core_features_then_the_tables_own(table: Table) -> None:
     panel = build_panel(table, feature_set="core", features=["y", "x"], context={})
-    core, names = compute_core(table.prices, [(0, 70), (70, 160)])
-    assert panel.feature_names == (*names, "y", "x")
+    core = np.empty((160, len(CORE)), dtype=np.float32)
+    compute_features(table.prices, [(0, 70), (70, 160)], select_features("core", [], {}), core)
+    assert panel.feature_names == (*CORE, "y", "x")
     assert panel.features.dtype == np.float32
     assert panel.features.flags["C_CONTIGUOUS"]
     expected = np.column_stack([core, table.numbers["y"], table.numbers["x"]]).astype(np.float32)
@@ -155,3 +156,40 @@ def test_a_number_that_is_too_large_for_a_feature_is_told(table: Table) -> None:
     numbers["x"][5] = 1e39
     with pytest.raises(TableError, match="x"):
         build_panel(replace(table, numbers=numbers), feature_set="none", features=["x"], context={})
+
+
+def test_single_features_and_expressions_stand_between_the_set_and_the_tables_own(table: Table) -> None:
+    panel = build_panel(
+        table,
+        feature_set="none",
+        features=["y"],
+        context={},
+        extra_features=["rsi_14"],
+        expressions={"step": "col('x').diff()", "gain": "col('close').pct_change()"},
+    )
+    assert panel.feature_names == ("rsi_14", "step", "gain", "y")
+    np.testing.assert_array_equal(panel.features[1:70, 1], np.diff(table.numbers["x"][:70]).astype(np.float32))
+    close = table.prices["close"]
+    np.testing.assert_array_equal(panel.features[71:, 2], (close[71:] / close[70:-1] - 1).astype(np.float32))
+    assert np.isnan(panel.features[[0, 70], 1]).all()  # B's first row doesn't follow A's last
+    assert segments(panel) == []  # RSI's lookback is longer than either instrument
+
+
+def test_an_expression_that_is_too_large_for_a_feature_is_told_with_its_line(table: Table) -> None:
+    with pytest.raises(TableError) as caught:
+        build_panel(table, feature_set="none", features=[], context={}, expressions={"huge": "(col('x') * 1000).exp()"})
+    assert str(caught.value).startswith("t.csv:")
+    assert "column 'huge': " in str(caught.value)
+
+
+def test_a_column_that_a_feature_reads_must_be_there(table: Table) -> None:
+    with pytest.raises(TableError) as caught:
+        build_panel(table, feature_set="none", features=[], context={}, expressions={"z": "col('w').abs()"})
+    assert str(caught.value) == "t.csv: there is no column 'w', which the feature 'z' reads"
+
+
+def test_a_feature_of_the_users_own_that_looks_ahead_is_refused(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FEATURES, "_entries", dict(FEATURES._entries))
+    feature("ahead", 1)(lambda bars: np.append(bars.close[1:], bars.close[-1:]))
+    with pytest.raises(ConfigError, match=r"^data\.extra_features: 'ahead' reads rows after its own"):
+        build_panel(table, feature_set="core", features=[], context={}, extra_features=["ahead"])

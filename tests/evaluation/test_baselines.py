@@ -23,7 +23,7 @@ from tests.evaluation.conftest import dataset_of
 
 
 def bars_of(close: np.ndarray) -> Bars:
-    return Bars(open=close, high=close, low=close, close=close, volume=None)
+    return Bars({"open": close, "high": close, "low": close, "close": close})
 
 
 def target_of(data: Dataset, name: str) -> Target:

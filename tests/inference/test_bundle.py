@@ -409,3 +409,21 @@ def test_the_model_card_names_the_data_and_the_dates(trained: Trained) -> None:
     assert str(trained.file) not in card  # where it lay on the author's machine is nobody's business
     for name in ("signal_probs", "volatility_pred", "regime_probs", "sl_tp_pred"):
         assert f"`{name}`" in card
+
+
+def test_a_schema_from_before_expressions_is_read(copy: Path) -> None:
+    edit_schema(copy, lambda schema: [schema.pop(name) for name in ("extra_features", "expressions", "plugins")])
+    assert load_bundle(copy).schema.expressions == {}
+
+
+def test_an_expression_in_the_schema_is_held_to_the_same_short_list(copy: Path) -> None:
+    edit_schema(copy, lambda schema: schema.update(expressions={"m": "__import__('os').system('x')"}))
+    assert refusal(copy).startswith(f"{copy / SCHEMA}: data.expressions.m: there is no method 'system'; known: ")
+
+
+def test_a_feature_that_is_not_known_here_is_asked_for_by_name(copy: Path) -> None:
+    edit_schema(copy, lambda schema: schema.update(extra_features=["range2"], plugins=["os", "mine"]))
+    assert refusal(copy) == (
+        f"{copy}: the model needs the feature 'range2', which is not a built-in one; name the module that registers "
+        "it: predict --plugins os,mine"
+    )

@@ -1,0 +1,65 @@
+"""How a feature is declared: a name, the rows and columns that it reads, a function. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hybrid_trainer.data.bars import Bars
+from hybrid_trainer.data.kernels import Values
+from hybrid_trainer.registry import Registry
+
+PRICES = ("open", "high", "low", "close")
+
+Compute = Callable[[Bars], Values]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named indicator.
+
+    Attributes:
+        lookback: how many rows a value reads, its own row included; the rows before the first full one are NaN.
+        compute: (n,) float64 from the bars of n rows, a function of the last `lookback` rows at each.
+        reads: the columns that it reads: prices by what they are (`close`), any other by its name in the table.
+    """
+
+    name: str
+    lookback: int
+    compute: Compute
+    reads: tuple[str, ...] = PRICES
+
+    @property
+    def needs_volume(self) -> bool:
+        """Whether it is left out of a set where the table has no volume."""
+        return "volume" in self.reads
+
+
+FEATURES: Registry[Feature] = Registry("feature")
+CORE: dict[str, Feature] = {}
+TECHNICAL: dict[str, Feature] = {}
+SETS = {"core": CORE, "technical": TECHNICAL}
+
+
+def feature(
+    name: str, lookback: int, *, reads: tuple[str, ...] = PRICES, member_of: str | None = None
+) -> Callable[[Compute], Compute]:
+    """Return a decorator that makes a function a feature, known by its name in `data.extra_features`.
+
+    Args:
+        lookback: the rows that a value reads, its own included; it must be a function of these alone.
+        reads: the columns that it reads. member_of: the built-in set that it belongs to.
+
+    Raises:
+        ValueError: the name is taken, or the lookback isn't a number of rows.
+    """
+    if lookback < 1:
+        raise ValueError(f"feature '{name}': the lookback {lookback} must be at least 1, the row itself")
+
+    def enter(compute: Compute) -> Compute:
+        entry = FEATURES.register(name)(Feature(name, lookback, compute, reads))
+        if member_of is not None:
+            SETS[member_of][name] = entry
+        return compute
+
+    return enter
