@@ -1,4 +1,8 @@
-"""Feature scaling, fitted on the rows that training windows cover and on no others."""
+"""Feature scaling, fitted on the rows that training windows cover and on no others.
+
+Everything is done piece by piece, so that neither the features nor what is made of them need fit into memory twice.
+Shape legend: N rows, F features, R some rows.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
+
+_PIECE = 1 << 20  # rows
+
+
+@dataclass(frozen=True)
+class Affine:
+    """What a scaler does to a row: (x - center) / scale in float64, then cut off at plus and minus `clip`, if any."""
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    clip: float | None
 
 
 @dataclass(frozen=True)
@@ -24,21 +39,59 @@ class Scaler:
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale (N, F) features; rows that hold NaN stay NaN there."""
-        scaled = self.transformer.transform(features.astype(np.float64))
-        if self.clip is not None:
-            scaled = np.clip(scaled, -self.clip, self.clip)
-        return np.ascontiguousarray(scaled, dtype=np.float32)
+        out = np.empty(features.shape, dtype=np.float32)
+        for start in range(0, len(features), _PIECE):
+            scaled = self.transformer.transform(features[start : start + _PIECE].astype(np.float64))
+            if self.clip is not None:
+                scaled = np.clip(scaled, -self.clip, self.clip)
+            out[start : start + _PIECE] = scaled
+        return out
+
+    def affine(self, features: int) -> Affine:
+        """The same as numbers, for who scales rows when they are needed: bit for bit what a call gives."""
+        kind = self.transformer
+        if isinstance(kind, StandardScaler):
+            return Affine(np.asarray(kind.mean_), np.asarray(kind.scale_), self.clip)
+        if isinstance(kind, RobustScaler):
+            return Affine(np.asarray(kind.center_), np.asarray(kind.scale_), self.clip)
+        return Affine(np.zeros(features), np.ones(features), self.clip)
 
 
 def fit_scaler(kind: str, clip: float | None, features: NDArray[np.float32], rows: NDArray[np.int64]) -> Scaler:
-    """Fit a scaler of `kind` (standard, robust or none) on `rows` of the (N, F) features alone."""
-    makers = {"standard": StandardScaler, "robust": RobustScaler, "none": FunctionTransformer}
-    return Scaler(makers[kind]().fit(features[rows].astype(np.float64)), clip)
+    """Fit a scaler of `kind` (standard, robust or none) on (R,) `rows` of the (N, F) features alone."""
+    if kind == "standard":
+        standard = StandardScaler()
+        for start in range(0, len(rows), _PIECE):  # Chan, Golub and LeVeque (1979): pieces give the whole's moments
+            standard.partial_fit(features[rows[start : start + _PIECE]].astype(np.float64))
+        return Scaler(standard, clip)
+    if kind == "robust":
+        return Scaler(_robust(features, rows), clip)
+    return Scaler(FunctionTransformer().fit(features[rows[:1]].astype(np.float64)), clip)
+
+
+def _robust(features: NDArray[np.float32], rows: NDArray[np.int64]) -> RobustScaler:
+    """Column by column: the quartiles of a column need all its values at once."""
+    columns = [RobustScaler().fit(_column(features, rows, index)) for index in range(features.shape[1])]
+    whole = columns[0]
+    whole.center_ = np.concatenate([column.center_ for column in columns])
+    whole.scale_ = np.concatenate([column.scale_ for column in columns])
+    whole.n_features_in_ = len(columns)
+    return whole
+
+
+def _column(features: NDArray[np.float32], rows: NDArray[np.int64], index: int) -> NDArray[np.float64]:
+    out = np.empty((len(rows), 1))
+    for start in range(0, len(rows), _PIECE):
+        out[start : start + _PIECE, 0] = features[rows[start : start + _PIECE], index]
+    return out
 
 
 def covered_rows(decision_rows: NDArray[np.int64], time_window: int, total: int) -> NDArray[np.int64]:
-    """The rows that the windows of `decision_rows` read, each once, ascending."""
-    edges = np.zeros(total + 1, dtype=np.int64)
-    np.add.at(edges, decision_rows - time_window + 1, 1)
-    np.add.at(edges, decision_rows + 1, -1)
-    return np.flatnonzero(np.cumsum(edges[:-1]) > 0)
+    """The rows that the windows of `decision_rows`, ascending, read, each once, ascending."""
+    open_ = np.zeros(total + 1, dtype=np.int32)  # how many more windows are open from each row on
+    for start in range(0, len(decision_rows), _PIECE):
+        rows = decision_rows[start : start + _PIECE]  # each once: no index comes twice
+        open_[rows - time_window + 1] += 1
+        open_[rows + 1] -= 1
+    np.cumsum(open_, out=open_)
+    return np.flatnonzero(open_[:-1] > 0)

@@ -5,13 +5,35 @@ Shape legend: N rows of the panel, R decision rows, B batch, T time, F feature, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from hybrid_trainer.types import Batch
+
+RUN, RUNS = 1024, 512
+"""How a panel on disk is shuffled: half a million rows in a pool, from 512 places; see `pooled`."""
+
+
+@dataclass(frozen=True)
+class LazyScaler:
+    """Scales gathered features, bit for bit as a panel that was scaled beforehand: (x - center) / scale in float64."""
+
+    center: Tensor
+    scale: Tensor
+    clip: float | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(n, F) features in units -> scaled."""
+        scaled = x.double().sub_(self.center).div_(self.scale)
+        if self.clip is not None:
+            scaled.clamp_(-self.clip, self.clip)
+        return scaled.float()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +41,9 @@ class PanelTensors:
     """The panel and its labels on the device: what batches are gathered from.
 
     Attributes:
-        features: (N, F) float32, scaled. context: (N, C) float32, scaled, NaN where a block is missing, or None.
-        ids: (N, K) int32.
-        targets: per task (N,) int64 or (N, D) float32, a valid stand-in where masked. mask: per task (N,) float32.
+        features: (N, F) float32, scaled, or in units where `lazy` scales what is gathered.
+        context: (N, C) float32, scaled, NaN where a block is missing, or None. ids: (N, K) int32.
+        targets: per task (N,) integers or (N, D) float32, a valid stand-in where masked. mask: per task (N,) bool.
         steps: for a forecast, how many rows ahead its label reaches: `targets` holds its (N, C) columns once, and a
             label is gathered from the rows behind the decision row.
         weight: per task (N,) float32, for tasks whose rows do not all count the same.
@@ -34,9 +56,12 @@ class PanelTensors:
     mask: dict[str, Tensor]
     steps: dict[str, int] = field(default_factory=dict)
     weight: dict[str, Tensor] = field(default_factory=dict)
+    lazy: LazyScaler | None = None
 
     def to(self, device: torch.device) -> PanelTensors:
-        """The same on another device."""
+        """The same on another device; maps of files, which don't fit there, stay where they are."""
+        if self.lazy is not None:
+            return self
         return PanelTensors(
             features=self.features.to(device),
             context=None if self.context is None else self.context.to(device),
@@ -57,7 +82,8 @@ class PanelTensors:
         """The labels of (B,) rows: (B,) classes or (B, D) scaled numbers; a forecast's D = steps * C, row by row."""
         values = self.targets[task]
         if task not in self.steps:
-            return values.index_select(0, rows)
+            found = values.index_select(0, rows)
+            return found if found.is_floating_point() else found.long()
         ahead = rows[:, None] + torch.arange(1, self.steps[task] + 1, device=rows.device)  # (B, steps)
         ahead = ahead.clamp(max=len(values) - 1)  # only a masked row reaches behind the end
         return values.index_select(0, ahead.flatten()).view(len(rows), -1)  # (B * steps, C) -> (B, steps * C)
@@ -75,15 +101,27 @@ class WindowLoader:
         time_window: T.
         batch_size: B.
         shuffle_seed: None keeps the rows in order.
+        device: where the batches go; None: where the panel is.
+        workers: threads that gather batches ahead, in the same order; 0: each batch when it is asked for.
     """
 
     def __init__(
-        self, panel: PanelTensors, rows: Tensor, *, time_window: int, batch_size: int, shuffle_seed: int | None = None
+        self,
+        panel: PanelTensors,
+        rows: Tensor,
+        *,
+        time_window: int,
+        batch_size: int,
+        shuffle_seed: int | None = None,
+        device: torch.device | None = None,
+        workers: int = 0,
     ) -> None:
         self.panel = panel
         self.rows = rows.to(panel.features.device)
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
+        self.device = device or panel.features.device
+        self.workers = workers
         self.epoch = 0
         self._offsets = torch.arange(1 - time_window, 1, device=panel.features.device)
 
@@ -91,27 +129,69 @@ class WindowLoader:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for rows in torch.split(self._ordered(), self.batch_size):
-            yield self.gather(rows)
+        if self.workers:
+            return gathered_ahead(self.gather, self._ordered(), self.workers)
+        return map(self.gather, self._ordered())
 
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""
         panel = self.panel
         index = (rows[:, None] + self._offsets).flatten()  # (B, T) -> (B * T,)
-        x = panel.features.index_select(0, index).view(len(rows), len(self._offsets), -1)  # (B, T, F)
-        return Batch(
-            x=x,
+        x = panel.features.index_select(0, index)
+        x = x if panel.lazy is None else panel.lazy(x)
+        batch = Batch(
+            x=x.view(len(rows), len(self._offsets), -1),  # (B * T, F) -> (B, T, F)
             context=None if panel.context is None else panel.context.index_select(0, rows),
             ids=panel.ids.index_select(0, rows).long(),
             targets={task: panel.labels(task, rows) for task in panel.targets},
-            mask={task: values.index_select(0, rows) for task, values in panel.mask.items()},
+            mask={task: values.index_select(0, rows).float() for task, values in panel.mask.items()},
             row=rows,
             weight={task: values.index_select(0, rows) for task, values in panel.weight.items()},
         )
+        return batch if self.device == rows.device else batch.to(self.device)
 
-    def _ordered(self) -> Tensor:
+    def _ordered(self) -> Iterator[Tensor]:
+        """The decision rows of each batch."""
         if self.shuffle_seed is None:
-            return self.rows
+            return iter(torch.split(self.rows, self.batch_size))
         # One generator per (seed, epoch); the factor keeps neighbouring seeds' epochs apart.
         generator = torch.Generator().manual_seed(self.shuffle_seed * 1_000_003 + self.epoch)
-        return self.rows[torch.randperm(len(self.rows), generator=generator).to(self.rows.device)]
+        if self.panel.lazy is not None:
+            return pooled(self.rows, self.batch_size, generator)
+        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
+        return iter(torch.split(self.rows[order], self.batch_size))
+
+
+def pooled(
+    rows: Tensor, batch_size: int, generator: torch.Generator, *, run: int = RUN, runs: int = RUNS
+) -> Iterator[Tensor]:
+    """Batches of (R,) rows in random order, drawn so that a map of a file is read in pieces that lie together.
+
+    The rows are cut into runs of neighbours, the runs are shuffled, and each pool of `runs` of them is shuffled row by
+    row: a batch mixes rows of up to `runs` places of the table. Every row comes once.
+    """
+    cuts = torch.arange(0, len(rows), run)
+    rest = rows[:0]
+    for some in torch.split(cuts[torch.randperm(len(cuts), generator=generator)], runs):
+        pool = torch.cat([rest, *(rows[first : first + run] for first in some.tolist())])
+        pool = pool[torch.randperm(len(pool), generator=generator)]
+        whole = len(pool) // batch_size * batch_size
+        yield from torch.split(pool[:whole], batch_size) if whole else ()
+        rest = pool[whole:]
+    if len(rest):
+        yield rest
+
+
+def gathered_ahead(gather: Callable[[Tensor], Batch], rows: Iterator[Tensor], workers: int) -> Iterator[Batch]:
+    """Gather batches in threads, ahead of who asks for them, in the order of `rows`."""
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = deque(pool.submit(gather, some) for some in islice(rows, 2 * workers))
+        try:
+            while ahead:
+                batch = ahead.popleft().result()
+                for some in islice(rows, 1):
+                    ahead.append(pool.submit(gather, some))
+                yield batch
+        finally:
+            for waiting in ahead:  # who asks may stop early
+                waiting.cancel()

@@ -61,7 +61,7 @@ def evaluate(
     for target in data.targets:
         spec = target.spec
         label = data.tensors.labels(spec.name, rows.to(data.tensors.features.device)).cpu()
-        mask = data.tensors.mask[spec.name].cpu()[rows]
+        mask = data.tensors.mask[spec.name].cpu()[rows].float()
         said = {
             base.name: _metrics(base.spec, base.raw, label, mask)
             for base in baselines(data, target, configs[spec.name], part)

@@ -13,6 +13,7 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from hybrid_trainer import build
 from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data import scaling
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
 from hybrid_trainer.data.table import Table
 from tests.conftest import make_config
@@ -155,3 +156,26 @@ def test_an_instrument_that_begins_after_training_is_unknown_to_a_run(config: Co
     assert data.vocabularies["instrument"].names == ("A",)
     assert data.tensors.ids[:100, 0].unique().tolist() == [1]
     assert data.tensors.ids[100:, 0].unique().tolist() == [0]
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust", "none"])
+def test_pieces_give_what_the_whole_gives(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, rows = features(rows=60), np.arange(5, 55)
+    whole = fit_scaler(kind, 2.0, x, rows)
+    monkeypatch.setattr(scaling, "_PIECE", 7)
+    pieces = fit_scaler(kind, 2.0, x, rows)
+    np.testing.assert_allclose(pieces(x), whole(x), rtol=1e-6)
+    np.testing.assert_array_equal(whole(x)[:20], whole(x[:20]))
+    np.testing.assert_array_equal(covered_rows(rows, 3, 60), np.arange(3, 55))
+
+
+@pytest.mark.parametrize("kind", ["standard", "robust", "none"])
+@pytest.mark.parametrize("clip", [None, 1.5])
+def test_the_affine_form_gives_the_same_bits(kind: str, clip: float | None) -> None:
+    x = features(rows=60)
+    scaler = fit_scaler(kind, clip, x, np.arange(40))
+    affine = scaler.affine(3)
+    scaled = (x.astype(np.float64) - affine.center) / affine.scale
+    if affine.clip is not None:
+        scaled = scaled.clip(-affine.clip, affine.clip)
+    np.testing.assert_array_equal(scaled.astype(np.float32), scaler(x))
