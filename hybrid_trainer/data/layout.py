@@ -50,7 +50,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
     own = [target for target in targets.values() if isinstance(target, ColumnTarget)]
     prices = _price_columns(config, columns)
-    asks, reads = _feature_columns(config, prices, columns)
+    asks, reads = _feature_columns(config, prices)
     needs_prices = asks is not None or len(own) < len(targets)
     prices = prices if needs_prices else {}
     read = [name for names in reads.values() for name in names]
@@ -96,9 +96,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     return layout
 
 
-def _feature_columns(
-    config: DataConfig, prices: dict[str, str], columns: list[str]
-) -> tuple[str | None, dict[str, list[str]]]:
+def _feature_columns(config: DataConfig, prices: dict[str, str]) -> tuple[str | None, dict[str, list[str]]]:
     """The first key whose features read prices, and the other columns that features read, by the key that names them.
 
     In a table without a full set of prices, `col('close')` in an expression is a column like any other.
