@@ -61,7 +61,7 @@ class Layout:
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
     """Work out which of the file's `columns` a run reads; a column that should be there and isn't is a TableError."""
     prices = _price_columns(config, columns)
-    asks, reads = _feature_columns(config, prices, columns)
+    asks, reads = _feature_columns(config, prices)
     needs_prices = asks is not None or any(target.needs_prices for target in targets.values())
     prices = prices if needs_prices else {}
     read = [name for names in reads.values() for name in names]
@@ -154,9 +154,7 @@ def _refuse_labels_in_context(targets: dict[str, TargetConfig], context: list[st
             )
 
 
-def _feature_columns(
-    config: DataConfig, prices: dict[str, str], columns: list[str]
-) -> tuple[str | None, dict[str, list[str]]]:
+def _feature_columns(config: DataConfig, prices: dict[str, str]) -> tuple[str | None, dict[str, list[str]]]:
     """The first key whose features read prices, and the other columns that features read, by the key that names them.
 
     In a table without a full set of prices, `col('close')` in an expression is a column like any other.

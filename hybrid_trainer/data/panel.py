@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.causality import refuse_leaks
 from hybrid_trainer.data.context import context_matrix
-from hybrid_trainer.data.features import TooLargeError, compute_features, select_features
+from hybrid_trainer.data.features import Feature, TooLargeError, compute_features, select_features
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,27 @@ def _feature_matrix(
             f"{table.file}:{table.line[error.row]}: column '{error.name}': {error.value:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
         ) from error
+    for index, entry in enumerate(selected):
+        if entry.name in extra or entry.name in expressions:
+            _warn_of_gaps(table, entry, matrix[:, index])
     return matrix, names
+
+
+def _warn_of_gaps(table: Table, entry: Feature, values: NDArray[np.float32]) -> None:
+    """Say where a feature of the user's own is no number though its lookback is full: the log of 0, say."""
+    bad = ~np.isfinite(values)
+    for start, stop in table.blocks:
+        bad[start : min(start + entry.lookback - 1, stop)] = False
+    count = int(np.count_nonzero(bad))
+    if count:
+        first = table.line[int(bad.argmax())]
+        log.warning(
+            "%s:%d: the feature '%s' is no finite number here (in %d row(s) altogether); no window crosses such a row",
+            table.file,
+            first,
+            entry.name,
+            count,
+        )
 
 
 def _refuse_missing_columns(table: Table, reads: list[tuple[str, str]], columns: Mapping[str, object]) -> None:

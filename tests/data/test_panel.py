@@ -193,3 +193,15 @@ def test_a_feature_of_the_users_own_that_looks_ahead_is_refused(table: Table, mo
     feature("ahead", 1)(lambda bars: np.append(bars.close[1:], bars.close[-1:]))
     with pytest.raises(ConfigError, match=r"^data\.extra_features: 'ahead' reads rows after its own"):
         build_panel(table, feature_set="core", features=[], context={}, extra_features=["ahead"])
+
+
+def test_a_feature_that_is_no_number_somewhere_is_told_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+    volume = np.full(160, 10.0)
+    volume[[20, 21, 90]] = 0
+    still = replace(table, prices=table.prices | {"volume": volume})
+    expressions = {"logs": "col('volume').log()", "fine": "col('volume').log1p().diff(3)"}
+    panel = build_panel(still, feature_set="none", features=[], context={}, expressions=expressions)
+    assert segments(panel) == [[3, 20], [22, 70], [73, 90], [91, 160]]
+    assert [record.getMessage() for record in caplog.records] == [
+        "t.csv:22: the feature 'logs' is no finite number here (in 3 row(s) altogether); no window crosses such a row"
+    ]
