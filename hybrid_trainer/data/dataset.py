@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ from hybrid_trainer.data.splits import Split
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import Target
 from hybrid_trainer.data.vocabulary import Vocabulary
-from hybrid_trainer.data.windows import PanelTensors, WindowLoader
+from hybrid_trainer.data.windows import LazyScaler, PanelTensors, WindowLoader
 from hybrid_trainer.types import TargetSpec
+
+_PIECE = 1 << 20  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,32 +63,49 @@ class Dataset:
 
 
 def panel_tensors(
-    features: NDArray[np.float32], context: NDArray[np.float32] | None, ids: NDArray[np.int32], targets: list[Target]
+    features: NDArray[np.float32],
+    context: NDArray[np.float32] | None,
+    ids: NDArray[np.int32],
+    targets: list[Target],
+    lazy: LazyScaler | None = None,
 ) -> PanelTensors:
-    """Tensors of scaled features (N, F) and context (N, C), ids (N, K) and labels; numbers are scaled here."""
-    labels: dict[str, torch.Tensor] = {}
-    masks: dict[str, torch.Tensor] = {}
-    steps: dict[str, int] = {}
-    weights: dict[str, torch.Tensor] = {}
-    for target in targets:
-        spec, labelled = target.spec, target.labelled
-        masks[spec.name] = torch.from_numpy(labelled.astype(np.float32))
-        if target.weights is not None:
-            weights[spec.name] = torch.from_numpy(target.weights)
-        if isinstance(target, Forecast):
-            labels[spec.name] = torch.from_numpy(target.scaled_columns())
-            steps[spec.name] = spec.horizon
-        elif spec.kind == "classification":
-            labels[spec.name] = torch.from_numpy(np.where(labelled, target.values, 0))
-        else:
-            scaled = (target.values - np.array(spec.shift)) / np.array(spec.scale)
-            labels[spec.name] = torch.from_numpy(np.where(labelled[:, None], scaled, 0.0).astype(np.float32))
+    """Tensors of features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here.
+
+    Args:
+        features: scaled, or in units where `lazy` scales what is gathered.
+    """
     return PanelTensors(
-        features=torch.from_numpy(features),
-        context=None if context is None else torch.from_numpy(context),
-        ids=torch.from_numpy(ids),
-        targets=labels,
-        mask=masks,
-        steps=steps,
-        weight=weights,
+        features=tensor_of(features),
+        context=None if context is None else tensor_of(context),
+        ids=tensor_of(ids),
+        targets={target.spec.name: tensor_of(_stored_labels(target)) for target in targets},
+        mask={target.spec.name: tensor_of(target.labelled) for target in targets},
+        steps={target.spec.name: target.spec.horizon for target in targets if isinstance(target, Forecast)},
+        weight={target.spec.name: tensor_of(target.weights) for target in targets if target.weights is not None},
+        lazy=lazy,
     )
+
+
+def tensor_of(array: NDArray[Any]) -> torch.Tensor:
+    """A tensor of the same memory; one that may only be read is fine, since nobody writes to a panel."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(array)
+
+
+def _stored_labels(target: Target) -> NDArray[Any]:
+    """(N,) small integers, (N, D) float32 scaled numbers, or a forecast's (N, C) columns; a stand-in where masked."""
+    if isinstance(target, Forecast):
+        return target.scaled_columns()
+    spec, values = target.spec, target.values
+    classes = spec.kind == "classification"
+    kind = np.int16 if spec.dim < 2**15 else np.int32
+    out = np.empty(values.shape, dtype=kind if classes else np.float32)
+    for start in range(0, len(values), _PIECE):
+        part = values[start : start + _PIECE]
+        if classes:
+            out[start : start + _PIECE] = np.maximum(part, 0)
+            continue
+        scaled = (part - np.array(spec.shift)) / np.array(spec.scale)
+        out[start : start + _PIECE] = np.where(np.isfinite(part).all(axis=1, keepdims=True), scaled, 0.0)
+    return out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.panel import build_panel
-from hybrid_trainer.data.windows import PanelTensors, WindowLoader
-from tests.data.tables import SOME_EXAMPLES, closes_table
+from hybrid_trainer.data.scaling import fit_scaler
+from hybrid_trainer.data.windows import LazyScaler, PanelTensors, WindowLoader, pooled
+from tests.data.tables import FEW_EXAMPLES, SOME_EXAMPLES, closes_table
 
 N, F, C, D = 40, 3, 2, 2
 
@@ -181,3 +184,71 @@ def test_only_tasks_with_weights_have_them_in_a_batch() -> None:
     batch = WindowLoader(panel, rows, time_window=1, batch_size=2).gather(rows)
     assert list(batch.weight) == ["a"]
     assert torch.equal(batch.weight["a"], weight[rows])
+
+
+# Panels on disk.
+
+
+@FEW_EXAMPLES
+@given(count=st.integers(1, 200), batch_size=st.integers(1, 17), run=st.integers(1, 20), runs=st.integers(1, 8))
+def test_a_pooled_order_has_every_row_once_in_full_batches(count: int, batch_size: int, run: int, runs: int) -> None:
+    rows = torch.arange(100, 100 + count)
+    batches = list(pooled(rows, batch_size, torch.Generator().manual_seed(1), run=run, runs=runs))
+    assert sorted(torch.cat(batches).tolist()) == rows.tolist()
+    sizes = [len(batch) for batch in batches]
+    assert all(size == batch_size for size in sizes[:-1]) and 0 < sizes[-1] <= batch_size
+
+
+def test_a_pooled_order_mixes_many_places_and_every_epoch_has_its_own() -> None:
+    rows = torch.arange(40_000)
+    first, second = (list(pooled(rows, 256, torch.Generator().manual_seed(seed), run=100, runs=100)) for seed in (0, 1))
+    for batch in first[:-1]:
+        places = len(set((batch // 100).tolist()))
+        assert places > 80  # 256 draws from 100 runs hit 92 of them on average
+        assert abs(batch.float().mean().item() - 20_000) < 5 * 40_000 / 12**0.5 / 100**0.5
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    # within a pool every order is as likely: neighbours of the table are no nearer than others
+    flat = torch.cat(first)
+    near = ((flat[1:] - flat[:-1]).abs() == 1).float().mean().item()
+    assert near < 3 * 2 / 10_000 + 1e-3
+
+
+def lazily(panel: PanelTensors, clip: float | None) -> tuple[PanelTensors, PanelTensors]:
+    """The same panel scaled beforehand, and scaled when gathered."""
+    features = panel.features.numpy() * 7 + 3
+    scaler = fit_scaler("standard", clip, features, np.arange(10, 30))
+    affine = scaler.affine(F)
+    lazy = LazyScaler(torch.from_numpy(affine.center), torch.from_numpy(affine.scale), affine.clip)
+    return replace(panel, features=torch.from_numpy(scaler(features))), replace(
+        panel, features=torch.from_numpy(features), lazy=lazy
+    )
+
+
+@pytest.mark.parametrize("clip", [None, 0.8])
+def test_features_scaled_when_they_are_gathered_have_the_same_bits(panel: PanelTensors, clip: float | None) -> None:
+    before, when = lazily(panel, clip)
+    rows = torch.tensor([5, 30, 12])
+    ours, theirs = (WindowLoader(one, rows, time_window=4, batch_size=3).gather(rows) for one in (when, before))
+    assert ours.x.equal(theirs.x)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_gathered_ahead_are_the_same_in_the_same_order(panel: PanelTensors, workers: int) -> None:
+    def loader(workers: int) -> WindowLoader:
+        return WindowLoader(
+            lazily(panel, 2.0)[1], torch.arange(5, N), time_window=5, batch_size=4, shuffle_seed=3, workers=workers
+        )
+
+    for ours, theirs in zip(loader(workers), loader(0), strict=True):
+        assert ours.row.equal(theirs.row) and ours.x.equal(theirs.x) and ours.targets["a"].equal(theirs.targets["a"])
+
+
+def test_an_error_in_a_thread_reaches_who_asks_and_stopping_early_ends_the_threads(panel: PanelTensors) -> None:
+    before = threading.active_count()
+    loader = WindowLoader(panel, torch.tensor([5, 6, N + 3]), time_window=2, batch_size=1, workers=2)
+    with pytest.raises((IndexError, RuntimeError)):
+        list(loader)
+    for _ in WindowLoader(panel, torch.arange(5, N), time_window=2, batch_size=1, workers=2):
+        break
+    gc.collect()
+    assert threading.active_count() == before
