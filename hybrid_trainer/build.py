@@ -20,14 +20,16 @@ from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
-from hybrid_trainer.data import splits
+from hybrid_trainer.data import split_report
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
+from hybrid_trainer.data.segments import segments_report
+from hybrid_trainer.data.splits import clocks_of, make_split
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import build_targets, label_end, scale_target, shuffle_labels
+from hybrid_trainer.data.targets import build_targets, scale_target, shuffle_labels
 from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
@@ -81,16 +83,24 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
             f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
             f"({', '.join(config.heads)})"
         )
-    horizon = max(target.spec.horizon for target in targets)
-    split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
+    independent = config.data.independent_sequences
+    clocks = clocks_of(table, max(target.spec.horizon for target in targets), independent=independent)
+    split = make_split(config.data.split, table, rows, clocks)
     train = split.rows["train"]
     targets = [scale_target(target, train) for target in targets]
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabulary = Vocabulary.fit(panel.instrument[train], panel.instruments)
     ids = vocabulary.encode(panel.instrument, panel.instruments)[:, None]
     tensors = panel_tensors(scaler(panel.features), panel.context, ids, targets).to(device)
-    report = splits.report(
-        split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum())
+    report = split_report.report(
+        split,
+        panel.timestamps,
+        panel.instrument,
+        panel.instruments,
+        targets,
+        unlabelled=int((~labelled).sum()),
+        segments=segments_report(panel.segments, table.blocks, window, len(table.breaks)),
+        independent=independent,
     )
     return Dataset(
         table=table,
@@ -238,6 +248,8 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
         missing=config.data.missing,
+        max_gap=config.data.max_gap,
+        independent_sequences=config.data.independent_sequences,
         layout=inference_layout(config, data.table),
         origin={
             "hybrid_trainer": origin["hybrid_trainer"],
@@ -261,6 +273,7 @@ def inference_layout(config: Config, table: Table) -> Layout:
         numbers=inputs,
         labels=(),
         optional=(),
+        split=None,
     )
 
 

@@ -22,6 +22,7 @@ class Layout:
         numbers: columns read as numbers (features, context, regression labels).
         labels: columns read as class labels.
         optional: of the numbers, those in which an empty cell means 'no label'.
+        split: the column that says which part a row belongs to.
     """
 
     timestamp: str
@@ -31,6 +32,7 @@ class Layout:
     numbers: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    split: str | None = None
 
     @property
     def number_columns(self) -> list[str]:
@@ -42,7 +44,8 @@ class Layout:
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
         keys = [self.timestamp, *([self.instrument] if self.instrument else [])]
-        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels]))
+        split = [self.split] if self.split else []
+        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *split]))
 
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
@@ -59,6 +62,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         numbers=tuple(dict.fromkeys([*config.features, *config.context, *number_labels])),
         labels=tuple(dict.fromkeys(target.column for target in own if target.kind == "classification")),
         optional=tuple(name for name in number_labels if name not in [*config.features, *config.context]),
+        split=config.split.column,
     )
     required = {
         "data.timestamp": [config.timestamp],
@@ -68,6 +72,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         "data.context": config.context,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
         "data.targets": [target.column for target in own],
+        "data.split.column": [config.split.column] if config.split.column else [],
     }
     lacking = [
         f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"

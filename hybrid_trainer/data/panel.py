@@ -22,7 +22,7 @@ class Panel:
         context: (N, C) float32, or None where there are no context columns.
         timestamps: (N,) int64, ns since 1970 UTC.
         instrument: (N,) int64 into `instruments`.
-        segments: (S, 2) int64, [start, stop): one instrument, every feature present; a window lies inside one segment.
+        segments: (S, 2) int64, [start, stop): one instrument, no gap, every feature present; a window lies inside one.
     """
 
     features: NDArray[np.float32]
@@ -73,7 +73,7 @@ def build_panel(table: Table, *, feature_set: str, features: list[str], context:
         timestamps=table.timestamp,
         instrument=table.instrument,
         instruments=table.instruments,
-        segments=find_segments(usable, table.instrument),
+        segments=find_segments(usable, table.instrument, table.breaks),
     )
 
 

@@ -33,7 +33,8 @@ class BundleSchema:
         time_window: rows in a window.
         feature_set, feature_columns, feature_names: how features are made, and their names in order.
         context: the context columns in order. vocabularies: known categories of each categorical input.
-        clip, missing: as in the data config. layout: which columns a file to predict on must have.
+        clip, missing, max_gap, independent_sequences: as in the data config.
+        layout: which columns a file to predict on must have.
         origin: versions and data that the model came from, for people to read.
     """
 
@@ -47,6 +48,8 @@ class BundleSchema:
     vocabularies: dict[str, list[str]]
     clip: float | None
     missing: str
+    max_gap: str | None
+    independent_sequences: bool
     layout: Layout
     origin: dict[str, Any]
 
