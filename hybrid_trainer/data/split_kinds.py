@@ -7,6 +7,7 @@ Every function returns (U,) int8: a number into SPLITS, or UNUSED for what is on
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from itertools import combinations, pairwise
 from math import comb
 from typing import Any
@@ -126,10 +127,12 @@ def by_date(config: SplitConfig, times: NDArray[np.int64], *, plain: bool) -> Pa
     return parts
 
 
-def sequence_order(config: SplitConfig, names: tuple[str, ...], first_line: NDArray[np.int64]) -> NDArray[np.int64]:
+def sequence_order(
+    config: SplitConfig, names: tuple[str, ...], first_lines: Callable[[], NDArray[np.int64]]
+) -> NDArray[np.int64]:
     """The sequences in the order in which they are divided: by a hash of seed and name, or by their first line."""
     if config.order == "file":
-        return np.argsort(first_line, kind="stable")
+        return np.argsort(first_lines(), kind="stable")
     hashes = [hashlib.sha256(f"{config.seed}:{name}".encode()).digest() for name in names]
     return np.array(sorted(range(len(names)), key=hashes.__getitem__), dtype=np.int64)
 

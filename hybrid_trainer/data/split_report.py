@@ -61,16 +61,21 @@ def _part(
     rows = split.rows[part]
     given_up = {"purged": split.purged[part], "embargoed": split.embargoed[part]}
     counts = {name: _per(instrument, some, len(instruments)) for name, some in {"rows": rows, **given_up}.items()}
+    concerned = np.flatnonzero(np.sum(list(counts.values()), axis=0)).tolist()  # of 50,000 sequences not all are here
     each: dict[str, dict[str, Any]] = {
-        name: {what: int(count[code]) for what, count in counts.items()} for code, name in enumerate(instruments)
+        instruments[code]: {what: int(count[code]) for what, count in counts.items()} for code in concerned
     }
+    ends = np.cumsum(counts["rows"])  # rows are sorted by instrument
+    for code in np.flatnonzero(counts["rows"]).tolist():
+        first, last = rows[ends[code] - counts["rows"][code]], rows[ends[code] - 1]
+        each[instruments[code]] |= {"first": iso(timestamps[first]), "last": iso(timestamps[last])}
     labels: dict[str, Any] = {}
     for target in targets:
         table = _label_counts(target, rows, instrument, len(instruments))
         labels[target.spec.name] = _labels(target, table.sum(axis=0), len(rows))
-        for code, name in enumerate(instruments):
-            said = _labels(target, table[code], each[name]["rows"])
-            each[name].setdefault("targets", {})[target.spec.name] = said
+        for code in np.flatnonzero(counts["rows"]).tolist():
+            said = _labels(target, table[code], each[instruments[code]]["rows"])
+            each[instruments[code]].setdefault("targets", {})[target.spec.name] = said
     return {
         "first": iso(_extreme(timestamps, rows, np.minimum)),
         "last": iso(_extreme(timestamps, rows, np.maximum)),

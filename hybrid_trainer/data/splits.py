@@ -139,14 +139,17 @@ def _by_time(config: SplitConfig, rows: Rows, clocks: Clocks) -> Parts:
 
 def _by_sequence(config: SplitConfig, table: Table, rows: Rows, clocks: Clocks) -> Parts:
     """Parts by whole sequences, among those in which some row can be decided."""
-    first_line = np.array([table.line[start:stop].min() for start, stop in clocks.blocks], dtype=np.int64)
-    order = split_kinds.sequence_order(config, table.instruments, first_line)
+    order = split_kinds.sequence_order(config, table.instruments, lambda: _first_lines(table, clocks))
     there = np.zeros(len(order), dtype=bool)
     there[table.instrument[rows]] = True
     units = order[there[order]]
     part_of = np.full(len(order), UNUSED, dtype=np.int8)
     part_of[units] = split_kinds.by_position(config, len(units), "sequences")
     return part_of[table.instrument[rows]]
+
+
+def _first_lines(table: Table, clocks: Clocks) -> Rows:
+    return np.array([table.line[start:stop].min() for start, stop in clocks.blocks], dtype=np.int64)
 
 
 def by_column(name: str, column: Coded, rows: Rows, file: str) -> Parts:
