@@ -4,7 +4,7 @@
 a usual day and of a usual week: nights and weekends. Beyond that is allowed
 
 - where the data rest every week (shares, daily or not): nine days more, which covers any holiday; but not a step in
-  which other instruments have bars on more than five days,
+  which others have bars on more than six days of the week on which the instrument has them as well,
 - on a regular clock (19 of 20 steps are the same and nothing rests): three usual steps,
 - for irregular events: five times the usual, or fifteen times the median step, whichever is more.
 """
@@ -25,7 +25,7 @@ from hybrid_trainer.errors import TableError
 
 DAY = 86_400 * 10**9
 _HOLIDAYS = 9 * DAY  # a week without trading between two weekends
-_DAYS_MISSED = 5  # the same, counted in days on which others traded
+_DAYS_MISSED = 6  # the same, counted in days on which others have bars
 _SAMPLE = 1 << 18  # steps that quantiles are taken from
 _SHOWN = 3  # gaps named in the log, the longest ones
 
@@ -106,10 +106,15 @@ def _usual(times: Times, plain: bool) -> Allowance:
     return Allowance(max(15 * median, 5 * usual))
 
 
+def _sampled(times: Times) -> NDArray[np.int64]:
+    """Times, evenly over the whole length; all of them where they are not many."""
+    return np.asarray(times[:: max(1, len(times) // _SAMPLE)])
+
+
 def _sample(times: Times) -> NDArray[np.int64]:
     """Steps, evenly over the whole length; all of them where they are not many."""
-    every = np.arange(0, len(times) - 1, max(1, (len(times) - 1) // _SAMPLE))
-    return np.asarray(times[every + 1] - times[every])
+    every = max(1, (len(times) - 1) // _SAMPLE)
+    return np.asarray(times[1::every] - times[:-1:every])
 
 
 def _longest_of_each(times: Times, period: int) -> int:
@@ -137,6 +142,10 @@ def _trading_days(timestamps: Times, blocks: Blocks) -> Times:
 def _missed(times: Times, days: Times) -> NDArray[np.int64]:
     """The rows behind which the instrument misses more days than holidays take."""
     long = steps_over(times, (_DAYS_MISSED + 1) * DAY)  # no shorter step holds so many whole days
+    if not len(long):
+        return long
+    weekdays = np.bincount(_sampled(times) // DAY % 7, minlength=7)
+    days = days[(weekdays >= 0.05 * weekdays.sum())[days % 7]]  # a share does not miss the weekends of others
     ends = np.searchsorted(days, np.stack([times[long], times[long + 1]]) // DAY)
     missed = ends[1] - ends[0] - 1 > _DAYS_MISSED
     return np.asarray(long[missed])
