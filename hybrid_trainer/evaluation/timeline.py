@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hybrid_trainer.data.calendar import CHUNK, common_calendar, is_plain
 from hybrid_trainer.data.splits import Split
 from hybrid_trainer.data.table import Table
+from hybrid_trainer.runs.atomic import replacing
 from hybrid_trainer.types import SPLITS
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _DAY = 86_400 * 10**9
 
 def write_picture(path: Path, table: Table, split: Split, *, independent: bool) -> None:
     """Write the picture of a table's split as PNG; no display is needed."""
-    draw(table, split, independent=independent).savefig(path)
+    with replacing(path) as temporary:
+        draw(table, split, independent=independent).savefig(temporary, format="png")
 
 
 def draw(table: Table, split: Split, *, independent: bool) -> Figure:
