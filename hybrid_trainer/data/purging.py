@@ -121,7 +121,7 @@ def _verify_order(
     earlier: Rows, later: Rows, names: tuple[str, str], clocks: Clocks, calendar: Times, embargo: Span
 ) -> None:
     """No row of `later` lies between a row of `earlier` and the end of its interval."""
-    following = np.sort(clocks.timestamps[later])
+    following = np.sort(clocks.timestamps[later], kind="stable")  # it is in order within each instrument
     for start in range(0, len(earlier) if len(later) else 0, CHUNK):
         part = earlier[start : start + CHUNK]
         next_ = np.searchsorted(following, clocks.timestamps[part])
