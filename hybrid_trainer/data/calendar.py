@@ -68,3 +68,9 @@ def shifted(calendar: Times, times: Times, span: Span) -> Times:
 def is_plain(times: Times) -> bool:
     """Whether times are a plain integer clock: all within a year of 1970, as numbers of ns."""
     return bool(len(times)) and int(np.abs(times[[0, -1]]).max()) < _YEAR
+
+
+def extreme(timestamps: Times, rows: Times, pick: np.ufunc) -> int:
+    """The first (np.minimum) or the last (np.maximum) time of some rows."""
+    chunks = [pick.reduce(timestamps[rows[start : start + CHUNK]]) for start in range(0, len(rows), CHUNK)]
+    return int(pick.reduce(chunks))

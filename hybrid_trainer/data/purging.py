@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.config.spans import Span
 from hybrid_trainer.data.calendar import CHUNK, Blocks, Times, positions, shifted
-from hybrid_trainer.data.split_kinds import TEST, TRAIN, VALID, Parts
+from hybrid_trainer.data.label_ends import Ends
+from hybrid_trainer.data.split_kinds import TRAIN, VALID, Parts
 from hybrid_trainer.data.timestamps import iso
 from hybrid_trainer.errors import TableError
 from hybrid_trainer.types import SPLITS
@@ -25,7 +26,6 @@ Rows = NDArray[np.int64]
 Places = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
-YIELDS_TO = {VALID: (TEST,), TRAIN: (VALID, TEST)}
 _ALONE = "; where the instruments are sequences that share no calendar, data.independent_sequences=true says so"
 
 
@@ -34,14 +34,14 @@ class Clocks:
     """What is known of the time of N rows, sorted by instrument, then time.
 
     Attributes:
-        timestamps, label_end: (N,) each row's time, and the time at which its longest label interval ends.
+        timestamps: (N,) each row's time. label_end: when the longest label interval of a row ends.
         blocks: [start, stop) rows of each instrument. calendar: (C,) every time once.
         line: (N,) the row's place in the file. file: its name, for messages.
         independent: the instruments are sequences that share no calendar.
     """
 
     timestamps: Times
-    label_end: Times
+    label_end: Ends
     blocks: Blocks
     calendar: Times
     line: Rows
@@ -88,20 +88,33 @@ def conflicts(place: Places, reach: Places, size: int, lower: Flags, higher: Fla
     there[place[higher]] = True
     before = np.zeros(size + 1, dtype=np.int32)  # how many positions before this one hold a higher row
     np.cumsum(there, out=before[1:])
-    opened = np.bincount(place[higher], minlength=size + 1)
-    opened -= np.bincount(reach[higher] + 1, minlength=size + 1)
+    opened = np.zeros(size + 1, dtype=np.int32)  # how many more intervals of higher rows are open from here on
+    for start in range(0, len(place), CHUNK):
+        some = higher[start : start + CHUNK]
+        _add_counts(opened, place[start : start + CHUNK][some], 1)
+        _add_counts(opened, reach[start : start + CHUNK][some] + 1, -1)
     covered = np.cumsum(opened, out=opened)[:size] > 0
-    hit = lower.copy()
-    first, last = place[lower], reach[lower]
-    hit[lower] = covered[first] | (before[last + 1] > before[first])
+    hit = np.empty(len(place), dtype=bool)
+    for start in range(0, len(place), CHUNK):
+        part = slice(start, start + CHUNK)
+        first, last = place[part], reach[part]
+        hit[part] = lower[part] & (covered[first] | (before[last + 1] > before[first]))
     return hit
+
+
+def _add_counts(counts: Places, places: Places, sign: int) -> None:
+    """Add to `counts` how often each place comes; only the part between the first and the last one is touched."""
+    if len(places):
+        first = int(places.min())
+        found = np.bincount(places - first)
+        counts[first : first + len(found)] += (sign * found).astype(np.int32)
 
 
 def purge(parts: Parts, place: Places, reach: Places, size: int) -> Flags:
     """(R,) bool: the rows that have to be given up, among rows with the part of each."""
     given_up = np.zeros(len(parts), dtype=bool)
-    for lower, higher in YIELDS_TO.items():
-        given_up |= conflicts(place, reach, size, parts == lower, np.isin(parts, higher))
+    for lower in (VALID, TRAIN):  # each yields to what comes behind it in SPLITS
+        given_up |= conflicts(place, reach, size, parts == lower, parts > lower)
     return given_up
 
 
@@ -163,17 +176,15 @@ def _by_chunk(rows: Rows, compute: Callable[[Rows], Places]) -> Places:
     return out
 
 
-def refuse_empty(kept: dict[str, Rows], assigned: dict[str, Rows], clocks: Clocks) -> None:
-    """Raise TableError where purging has left nothing of a part, or nothing was given to it."""
-    for part in SPLITS:
+def refuse_empty(kept: dict[str, Rows], rows: Rows, parts: Parts, clocks: Clocks) -> None:
+    """Raise TableError where purging has left nothing of a part."""
+    for code, part in enumerate(SPLITS):
         if len(kept[part]):
             continue
-        if not len(assigned[part]):
-            raise TableError(f"data.split: no row that can be decided belongs to '{part}'")
-        row = int(assigned[part][0])
+        row = int(rows[np.argmax(parts == code)])
         hint = "" if clocks.independent else _ALONE
         raise TableError(
             f"data.split: after purging, no row is left in '{part}'; the label reaches further than the "
-            f"part is long: bring more rows, or shorter horizons (the first of {len(assigned[part])} rows given up is "
-            f"{clocks.place(row)}){hint}"
+            f"part is long: bring more rows, or shorter horizons (the first of {int((parts == code).sum())} rows given "
+            f"up is {clocks.place(row)}){hint}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_trainer.data.calendar import CHUNK
+from hybrid_trainer.data.calendar import CHUNK, extreme
 from hybrid_trainer.data.purging import Rows
 from hybrid_trainer.data.splits import Split
 from hybrid_trainer.data.targets import Target
@@ -77,8 +77,8 @@ def _part(
             said = _labels(target, table[code], each[instruments[code]]["rows"])
             each[instruments[code]].setdefault("targets", {})[target.spec.name] = said
     return {
-        "first": iso(_extreme(timestamps, rows, np.minimum)),
-        "last": iso(_extreme(timestamps, rows, np.maximum)),
+        "first": iso(extreme(timestamps, rows, np.minimum)),
+        "last": iso(extreme(timestamps, rows, np.maximum)),
         "rows": len(rows),
         **{what: len(some) for what, some in given_up.items()},
         "instruments": each,
@@ -117,9 +117,3 @@ def _labels(target: Target, counts: Counts, rows: int) -> dict[str, Any]:
             name: round(count / labelled, 6) for name, count in zip(target.spec.labels, counts.tolist(), strict=True)
         }
     return said
-
-
-def _extreme(timestamps: Rows, rows: Rows, pick: np.ufunc) -> int:
-    """The first or the last time of some rows."""
-    chunks = [pick.reduce(timestamps[rows[start : start + CHUNK]]) for start in range(0, len(rows), CHUNK)]
-    return int(pick.reduce(chunks))

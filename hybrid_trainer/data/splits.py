@@ -11,11 +11,11 @@ import numpy as np
 from hybrid_trainer.config.spans import Span, parse_span
 from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.data import purging, split_kinds
-from hybrid_trainer.data.calendar import common_calendar, is_plain
+from hybrid_trainer.data.calendar import common_calendar, extreme, is_plain
+from hybrid_trainer.data.label_ends import LabelEnds
 from hybrid_trainer.data.purging import Clocks, Flags, Rows
 from hybrid_trainer.data.split_kinds import UNUSED, Parts
 from hybrid_trainer.data.table import Coded, Table
-from hybrid_trainer.data.targets import label_end
 from hybrid_trainer.errors import TableError, did_you_mean
 from hybrid_trainer.types import SPLITS
 
@@ -51,7 +51,7 @@ def clocks_of(table: Table, horizon: int, *, independent: bool = False) -> Clock
     calendar = np.empty(0, dtype=np.int64) if independent else common_calendar(table.timestamp, blocks)
     return Clocks(
         timestamps=table.timestamp,
-        label_end=label_end(table, horizon, calendar),
+        label_end=LabelEnds.of(table.timestamp, blocks, calendar, horizon),
         blocks=blocks,
         calendar=calendar,
         line=table.line,
@@ -94,16 +94,20 @@ def make_split(config: SplitConfig, table: Table, rows: Rows, clocks: Clocks) ->
 def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dict[str, Any] | None = None) -> Split:
     """Purge rows that have a part each, and prove what is left."""
     purged, embargoed = _given_up(rows, parts, clocks, embargo)
-    assigned = {part: rows[parts == code] for code, part in enumerate(SPLITS)}
+    begins = {}
+    for code, part in enumerate(SPLITS):
+        if not (parts == code).any():
+            raise TableError(f"data.split: no row that can be decided belongs to '{part}'")
+        begins[part] = extreme(clocks.timestamps, rows[parts == code], np.minimum)
     kept = {part: rows[(parts == code) & ~purged & ~embargoed] for code, part in enumerate(SPLITS)}
-    purging.refuse_empty(kept, assigned, clocks)
+    purging.refuse_empty(kept, rows, parts, clocks)
     purging.verify(kept, clocks, embargo)
     return Split(
         rows=kept,
         purged={part: rows[(parts == code) & purged] for code, part in enumerate(SPLITS)},
         embargoed={part: rows[(parts == code) & embargoed] for code, part in enumerate(SPLITS)},
         unused=rows[parts == UNUSED],
-        begins={part: int(clocks.timestamps[assigned[part]].min()) for part in SPLITS},
+        begins=begins,
         details=details or {},
     )
 

@@ -17,7 +17,6 @@ from hybrid_trainer.config.targets import (
     TargetConfig,
     VolatilityTarget,
 )
-from hybrid_trainer.data.calendar import common_calendar
 from hybrid_trainer.data.features import Bars, Values, average_true_range, log_return, root_mean_square_return
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
@@ -92,26 +91,6 @@ def future_extreme(x: Values, horizon: int, pick: np.ufunc) -> Values:
     for bar in range(2, horizon + 1):
         extreme = pick(extreme, future(x, bar))
     return extreme
-
-
-def label_end(table: Table, horizon: int, calendar: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """(N,) int64: the time at which each row's label interval ends.
-
-    Behind an instrument's last row, where a label column may still say something of later times, the interval goes on
-    along the calendar of all instruments (or the given one); behind the calendar's end it is unbounded. A gap does not
-    shorten it: a label column may speak of the rows behind the gap.
-    """
-    end = np.empty(len(table), dtype=np.int64)
-    blocks = table.instrument_blocks
-    calendar = common_calendar(table.timestamp, blocks) if calendar is None else calendar
-    for start, stop in blocks:
-        inside = max(stop - start - horizon, 0)
-        end[start : start + inside] = table.timestamp[stop - inside : stop]
-        last = int(np.searchsorted(calendar, table.timestamp[stop - 1], side="right"))
-        behind = np.full(horizon, np.iinfo(np.int64).max)
-        behind[: len(calendar) - last] = calendar[last : last + horizon]
-        end[start + inside : stop] = behind[horizon - (stop - start - inside) :]
-    return end
 
 
 def per_instrument(table: Table, compute: Callable[[Bars], Values]) -> Values:

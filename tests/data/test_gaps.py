@@ -12,8 +12,9 @@ from hybrid_trainer.config.targets import ColumnTarget, SignalTarget, SlTpTarget
 from hybrid_trainer.data.features import compute_core
 from hybrid_trainer.data.gaps import DAY, cut_at_gaps
 from hybrid_trainer.data.panel import build_panel
+from hybrid_trainer.data.splits import clocks_of
 from hybrid_trainer.data.table import Coded, Table
-from hybrid_trainer.data.targets import build_targets, label_end
+from hybrid_trainer.data.targets import build_targets
 from hybrid_trainer.errors import TableError
 from tests.data.tables import price_table, random_prices
 
@@ -214,7 +215,8 @@ def test_no_window_crosses_the_gap(cut: tuple[Table, Table]) -> None:
 
 def test_a_label_column_may_speak_of_the_rows_behind_the_gap_so_its_interval_goes_on(cut: tuple[Table, Table]) -> None:
     whole = cut[0]
-    assert label_end(whole, 2)[96:101].tolist() == [98, 99, 1000, 1001, 1002]
+    ends = clocks_of(whole, 2).label_end
+    assert ends[np.arange(96, 101)].tolist() == [98, 99, 1000, 1001, 1002]
     column = Coded.of(["x", "y"] * 90)
     labelled = price_table({"A": whole.prices}, timestamp=whole.timestamp, labels={"y": column}, breaks=whole.breaks)
     (target,) = build_targets(labelled, {"y": ColumnTarget(column="y", kind="classification")})

@@ -383,7 +383,7 @@ def test_a_row_inside_the_embargo_is_found(split: Split, clocks: Clocks) -> None
 
 def test_a_label_of_training_that_reaches_the_test_is_found(split: Split, clocks: Clocks) -> None:
     for end, words in ((split.begins["test"], "ends "), (NEVER, "goes on without an end")):
-        ends = clocks.label_end.copy()
+        ends = clocks.label_end[np.arange(len(clocks.timestamps))]
         ends[split.rows["train"][0]] = end
         with pytest.raises(TableError, match=words):
             purging.verify(split.rows, replace(clocks, label_end=ends), NO_EMBARGO)

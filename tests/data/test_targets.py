@@ -25,7 +25,6 @@ from hybrid_trainer.data.targets import (
     future,
     future_extreme,
     future_sum,
-    label_end,
     scale_target,
     shuffle_labels,
 )
@@ -341,14 +340,6 @@ def test_looking_ahead_by_hand() -> None:
     np.testing.assert_array_equal(future_sum(x, 2), [7, 6, nan, nan])
     np.testing.assert_array_equal(future_extreme(x, 2, np.maximum), [5, 4, nan, nan])
     np.testing.assert_array_equal(future_extreme(x, 2, np.minimum), [2, 2, nan, nan])
-
-
-def test_a_label_ends_horizon_bars_later_on_its_instruments_own_clock_and_then_on_that_of_all() -> None:
-    table = closes_table([1, 2, 3, 4], [1, 2, 3], timestamp=np.array([10, 20, 25, 70, 10, 15, 90]))
-    never = np.iinfo(np.int64).max
-    # behind an instrument's last row on the calendar of all, behind that without an end
-    assert label_end(table, 2).tolist() == [25, 70, 90, never, 90, never, never]
-    assert label_end(table, 1).tolist() == [20, 25, 70, 90, 15, 90, never]
 
 
 # Shuffled labels.
