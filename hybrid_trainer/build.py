@@ -75,7 +75,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
         targets = shuffle_labels(targets, config.seed)
     decidable = panel.decidable_rows(window)
-    _refuse_no_window(panel, decidable, window, table.file)
+    _refuse_no_window(panel, decidable, window, table)
     labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
     rows = decidable[labelled]
     if not len(rows):
@@ -116,13 +116,14 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
 
 
 def _refuse_no_window(
-    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, file: str
+    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, table: Table
 ) -> None:
     if len(decidable):
         return
     longest = int((panel.segments[:, 1] - panel.segments[:, 0]).max()) if len(panel.segments) else 0
+    cuts = f" ({len(table.breaks)} gaps in time cut them: see data.max_gap)" if len(table.breaks) else ""
     raise TableError(
-        f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
+        f"{table.file}: the longest unbroken stretch with all features has {longest} rows{cuts}, but a window needs "
         f"model.time_window={window}; bring more rows or lower model.time_window"
     )
 

@@ -26,8 +26,6 @@ Rows = NDArray[np.int64]
 Places = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
-_ALONE = "; where the instruments are sequences that share no calendar, data.independent_sequences=true says so"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
@@ -176,15 +174,14 @@ def _by_chunk(rows: Rows, compute: Callable[[Rows], Places]) -> Places:
     return out
 
 
-def refuse_empty(kept: dict[str, Rows], rows: Rows, parts: Parts, clocks: Clocks) -> None:
-    """Raise TableError where purging has left nothing of a part."""
+def refuse_empty(kept: dict[str, Rows], rows: Rows, parts: Parts, clocks: Clocks, hint: str = "") -> None:
+    """Raise TableError where purging has left nothing of a part; `hint` says what else may be the matter."""
     for code, part in enumerate(SPLITS):
         if len(kept[part]):
             continue
         row = int(rows[np.argmax(parts == code)])
-        hint = "" if clocks.independent else _ALONE
         raise TableError(
             f"data.split: after purging, no row is left in '{part}'; the label reaches further than the "
-            f"part is long: bring more rows, or shorter horizons (the first of {int((parts == code).sum())} rows given "
-            f"up is {clocks.place(row)}){hint}"
+            "part is long: bring more rows, or shorter horizons and embargo "
+            f"(the first of {int((parts == code).sum())} rows given up is {clocks.place(row)}){hint}"
         )

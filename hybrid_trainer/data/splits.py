@@ -20,6 +20,7 @@ from hybrid_trainer.errors import TableError, did_you_mean
 from hybrid_trainer.types import SPLITS
 
 NO_EMBARGO = Span(0, in_bars=True)
+_ALONE = "; where the instruments are sequences that share no calendar, data.independent_sequences=true says so"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def make_split(config: SplitConfig, table: Table, rows: Rows, clocks: Clocks) ->
     return divide(rows, parts, clocks, embargo, details)
 
 
-def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dict[str, Any] | None = None) -> Split:
+def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dict[str, Any]) -> Split:
     """Purge rows that have a part each, and prove what is left."""
     purged, embargoed = _given_up(rows, parts, clocks, embargo)
     begins = {}
@@ -100,7 +101,7 @@ def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dic
             raise TableError(f"data.split: no row that can be decided belongs to '{part}'")
         begins[part] = extreme(clocks.timestamps, rows[parts == code], np.minimum)
     kept = {part: rows[(parts == code) & ~purged & ~embargoed] for code, part in enumerate(SPLITS)}
-    purging.refuse_empty(kept, rows, parts, clocks)
+    purging.refuse_empty(kept, rows, parts, clocks, _ALONE if "column" in details and not clocks.independent else "")
     purging.verify(kept, clocks, embargo)
     return Split(
         rows=kept,
@@ -108,7 +109,7 @@ def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dic
         embargoed={part: rows[(parts == code) & embargoed] for code, part in enumerate(SPLITS)},
         unused=rows[parts == UNUSED],
         begins=begins,
-        details=details or {},
+        details=details,
     )
 
 

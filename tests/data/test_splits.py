@@ -160,8 +160,8 @@ def test_a_column_that_leaves_nothing_to_train_on_is_refused_with_a_row_and_a_wa
         by_part("tttvvveee", times=[[0, 1, 2], [0, 1, 2], [0, 1, 2]])
     assert str(caught.value) == (
         "data.split: after purging, no row is left in 'train'; the label reaches further than the part is long: bring "
-        "more rows, or shorter horizons (the first of 3 rows given up is t.csv:2 (0)); where the instruments are "
-        "sequences that share no calendar, data.independent_sequences=true says so"
+        "more rows, or shorter horizons and embargo (the first of 3 rows given up is t.csv:2 (0)); where the "
+        "instruments are sequences that share no calendar, data.independent_sequences=true says so"
     )
 
 
@@ -421,7 +421,7 @@ def test_a_part_that_purging_empties_is_refused(horizon: int, part: str) -> None
 def test_a_part_that_is_given_nothing_is_refused() -> None:
     table = table_of([list(range(6))])
     with pytest.raises(TableError, match=r"^data\.split: no row that can be decided belongs to 'valid'$"):
-        divide(np.arange(6), np.array([0, 0, 0, -1, -1, 2], dtype=np.int8), clocks_of(table, 1), NO_EMBARGO)
+        divide(np.arange(6), np.array([0, 0, 0, -1, -1, 2], dtype=np.int8), clocks_of(table, 1), NO_EMBARGO, {})
 
 
 def test_maps_that_cannot_be_written_are_split_as_well(table: Table, split: Split) -> None:
