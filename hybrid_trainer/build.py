@@ -22,7 +22,7 @@ from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
-from hybrid_trainer.data import splits
+from hybrid_trainer.data import split_report
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.features import select_features
@@ -30,9 +30,10 @@ from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_la
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
+from hybrid_trainer.data.segments import segments_report
+from hybrid_trainer.data.splits import clocks_of, make_split
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import label_end
 from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
@@ -84,7 +85,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
         targets = shuffle_labels(targets, config.seed)
     decidable = panel.decidable_rows(window)
-    _refuse_no_window(panel, decidable, window, table.file)
+    _refuse_no_window(panel, decidable, window, table)
     labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
     rows = decidable[labelled]
     if not len(rows):
@@ -92,8 +93,9 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
             f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
             f"({', '.join(config.heads)})"
         )
-    horizon = max(target.spec.horizon for target in targets)
-    split = splits.chronological(rows, panel.timestamps, label_end(table, horizon), config.data.split.fractions)
+    independent = config.data.independent_sequences
+    clocks = clocks_of(table, max(target.spec.horizon for target in targets), independent=independent)
+    split = make_split(config.data.split, table, rows, clocks)
     train = split.rows["train"]
     targets = fit_targets(targets, train, window)
     for target in targets:
@@ -105,8 +107,15 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     context, context_scaler = _scaled_context(config, panel, train, table.file)
     ids = encode_inputs(table, vocabularies)
     tensors = panel_tensors(scaler(panel.features), context, ids, targets).to(device)
-    report = splits.report(
-        split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum())
+    report = split_report.report(
+        split,
+        panel.timestamps,
+        panel.instrument,
+        panel.instruments,
+        targets,
+        unlabelled=int((~labelled).sum()),
+        segments=segments_report(panel.segments, table.blocks, window, len(table.breaks)),
+        independent=independent,
     )
     return Dataset(
         table=table,
@@ -140,13 +149,14 @@ def _scaled_context(
 
 
 def _refuse_no_window(
-    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, file: str
+    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, table: Table
 ) -> None:
     if len(decidable):
         return
     longest = int((panel.segments[:, 1] - panel.segments[:, 0]).max()) if len(panel.segments) else 0
+    cuts = f" ({len(table.breaks)} gaps in time cut them: see data.max_gap)" if len(table.breaks) else ""
     raise TableError(
-        f"{file}: the longest unbroken stretch with all features has {longest} rows, but a window needs "
+        f"{table.file}: the longest unbroken stretch with all features has {longest} rows{cuts}, but a window needs "
         f"model.time_window={window}; bring more rows or lower model.time_window"
     )
 
@@ -293,6 +303,8 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
         missing=config.data.missing,
+        max_gap=config.data.max_gap,
+        independent_sequences=config.data.independent_sequences,
         layout=inference_layout(config, data.table),
         origin={
             "hybrid_trainer": origin["hybrid_trainer"],
@@ -321,6 +333,7 @@ def inference_layout(config: Config, table: Table) -> Layout:
         numbers=inputs,
         labels=(),
         optional=tuple(name for name in layout.context_columns if name not in config.data.features),
+        split=None,
     )
 
 

@@ -58,11 +58,13 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build
     from hybrid_trainer.engine.collect import collect
-    from hybrid_trainer.evaluation import judge, report
+    from hybrid_trainer.evaluation import judge, report, timeline
 
     on = build.machine(config)
     data = build.dataset(config, table, on.device)
     write_json(run.path / "split_report.json", data.split_report)
+    independent = config.data.independent_sequences
+    timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)
     _log_split(data)
     spec = build.model_spec(config, data)
     trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run)))
@@ -112,7 +114,16 @@ def _load(config: Config) -> Table:
 
 def _log_split(data: Dataset) -> None:
     for part, said in data.split_report["parts"].items():
-        log.info("%-5s %6d rows, %s to %s; %d purged", part, said["rows"], said["first"], said["last"], said["purged"])
+        given_up = f"{said['purged']} purged" + (f", {said['embargoed']} embargoed" if said["embargoed"] else "")
+        log.info("%-5s %6d rows, %s to %s; %s", part, said["rows"], said["first"], said["last"], given_up)
+    segments = data.split_report["segments"]
+    if segments["too_short"]:
+        log.warning(
+            "%d of %d unbroken segments are too short for a window (%d rows lost)",
+            segments["too_short"],
+            segments["count"],
+            segments["rows_lost"],
+        )
 
 
 def _log_dir(config: Config, run: RunDirectory) -> Path:

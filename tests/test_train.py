@@ -93,6 +93,7 @@ def test_a_run_leaves_everything_that_the_directory_promises(finished: Path) -> 
         "checkpoints/last.pt",
         "report/metrics.json",
         "report/predictions.parquet",
+        "report/split.png",
         *(f"model/{name}" for name in BUNDLE),
     }
 

@@ -6,23 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.spans import parse_span
+from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.errors import ConfigError
 
 PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
 CONTEXT_BLOCK = "context"  # the block that data.context=[a,b] makes
-
-
-@dataclass(kw_only=True)
-class SplitConfig:
-    """How decision rows are divided into train, valid and test."""
-
-    kind: str = key("chronological", "chronological: by fractions of the calendar of all instruments together")
-    fractions: list[float] = key([0.70, 0.15, 0.15], "shares of the calendar for train, valid and test; sum 1")
-
-    def __post_init__(self) -> None:
-        check_choice("data.split.kind", self.kind, ["chronological"])
-        if len(self.fractions) != 3 or not (min(self.fractions) > 0 and abs(sum(self.fractions) - 1) <= 1e-6):
-            raise ConfigError(f"data.split.fractions: {self.fractions} must be three positive numbers with sum 1")
 
 
 @dataclass(kw_only=True)
@@ -58,6 +47,16 @@ class DataConfig:
         [], "the table's own columns to embed as categories (a sector, say); an empty cell is <unk>"
     )
     missing: str = key("error", "a missing feature value: error: refuse the table; gap: no window crosses the row")
+    max_gap: str | None = key(
+        "auto",
+        "the longest step between neighbouring rows of an instrument that windows, features and labels may cross: "
+        "auto: as the data's own calendar has it; 5: that many usual steps; 2h, 3d: a duration; null: any",
+    )
+    independent_sequences: bool = key(
+        False,
+        "the instruments are sequences without a shared calendar (gestures, patients, sessions): each belongs to one "
+        "part as a whole, and labels are purged within a sequence",
+    )
     targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
     shuffle_labels: bool = key(
         False, "give every row another row's label: nothing is left to learn, and what still beats chance is a leak"
@@ -73,6 +72,9 @@ class DataConfig:
         check_choice("data.missing", self.missing, ["error", "gap"])
         check_choice("data.scaler", self.scaler, ["standard", "robust", "none"])
         check_range("data.clip", self.clip, above=0)
+        if self.max_gap not in (None, "auto"):
+            parse_span("data.max_gap", self.max_gap)
+        self._check_sequences()
         for name in self.columns:
             check_choice("data.columns", name, PRICE_COLUMNS)
         check_choice("data.context_missing", self.context_missing, ["fallback", "error"])
@@ -88,6 +90,24 @@ class DataConfig:
             self.feature_set = "none" if named else "core"
         if self.feature_set == "none" and not named:
             raise ConfigError("data.features: name at least one column, or set data.feature_set=core")
+
+    def _check_sequences(self) -> None:
+        """Independent sequences have names and no calendar; without them nothing is put in an order of sequences."""
+        split = self.split
+        if not self.independent_sequences:
+            for name, default in (("order", "shuffled"), ("seed", 0)):
+                if getattr(split, name) != default:
+                    raise ConfigError(f"data.split.{name}: it is used with data.independent_sequences=true alone")
+            return
+        if self.instrument is None:
+            raise ConfigError("data.instrument: data.independent_sequences=true needs the column that names a sequence")
+        if split.kind == "date":
+            raise ConfigError(
+                "data.split.kind: independent sequences share no calendar, so no date divides them; "
+                "use chronological, walk_forward, cpcv (fractions and folds are then of the sequences) or column"
+            )
+        if split.kind != "column" and parse_span("data.split.embargo", split.embargo).amount:
+            raise ConfigError("data.split.embargo: whole sequences are divided; no part follows another in time")
 
     @property
     def context_blocks(self) -> dict[str, list[str]]:

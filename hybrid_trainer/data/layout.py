@@ -27,6 +27,7 @@ class Layout:
         context: name of each block -> its columns, patterns spelt out.
         whole: of the context columns, those in which an empty cell is a fault (data.context_missing=error).
         categories: columns read as categories.
+        split: the column that says which part a row belongs to.
     """
 
     timestamp: str
@@ -39,6 +40,7 @@ class Layout:
     context: dict[str, tuple[str, ...]] = field(default_factory=dict)
     whole: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    split: str | None = None
 
     @property
     def context_columns(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class Layout:
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
         keys = [self.timestamp, *([self.instrument] if self.instrument else [])]
-        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *self.categories]))
+        split = [self.split] if self.split else []
+        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *self.categories, *split]))
 
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:
@@ -82,6 +85,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         context=context,
         whole=tuple(name for name in in_context if name not in config.features) if whole else (),
         categories=tuple(config.categories),
+        split=config.split.column,
     )
     required = {
         "data.timestamp": [config.timestamp],
@@ -93,6 +97,7 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         **reads,
         "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
         "data.targets": list(dict.fromkeys([*number_labels, *class_labels])),
+        "data.split.column": [config.split.column] if config.split.column else [],
     }
     lacking = [
         f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"

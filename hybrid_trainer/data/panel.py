@@ -29,7 +29,7 @@ class Panel:
         context_blocks: name of each block -> its columns, in the order of the C columns.
         timestamps: (N,) int64, ns since 1970 UTC.
         instrument: (N,) int64 into `instruments`.
-        segments: (S, 2) int64, [start, stop): one instrument, every feature present; a window lies inside one segment.
+        segments: (S, 2) int64, [start, stop): one instrument, no gap, every feature present; a window lies inside one.
     """
 
     features: NDArray[np.float32]
@@ -77,7 +77,7 @@ def build_panel(
         timestamps=table.timestamp,
         instrument=table.instrument,
         instruments=table.instruments,
-        segments=find_segments(usable, table.instrument),
+        segments=find_segments(usable, table.instrument, table.breaks),
     )
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from hybrid_trainer.config.data import DataConfig, SyntheticData, TableData
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data import checks, csv_diagnosis, synthetic
+from hybrid_trainer.data.gaps import cut_at_gaps
 from hybrid_trainer.data.layout import Layout, layout_for
-from hybrid_trainer.data.table import Coded, Table, note_on_order, notes_on_holes
+from hybrid_trainer.data.table import Coded, Table, note_on_order
 from hybrid_trainer.data.timestamps import parse_timestamps
 from hybrid_trainer.data.vocabulary import category_texts
 from hybrid_trainer.errors import TableError, did_you_mean
@@ -30,7 +31,11 @@ def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
     Raises:
         TableError: the file can't be read or its content is wrong; every fault found is in the text.
     """
-    layout = check_columns(config, targets)
+    table = _load(config, check_columns(config, targets))
+    return cut_at_gaps(table, config.max_gap, independent=config.independent_sequences)
+
+
+def _load(config: DataConfig, layout: Layout) -> Table:
     if not isinstance(config, SyntheticData):
         return read_table(table_path(config), layout, missing=config.missing)
     frame = synthetic.frame(config)
@@ -155,11 +160,11 @@ def _sorted_table(
         prices=prices,
         numbers={name: numbers[name][order] for name in layout.numbers},
         labels={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.labels},
-        categories={name: Coded.of(category_texts(frame[name]))[order] for name in layout.categories},
-        notes=(
-            *note_on_order(file, timestamp, instrument),
-            *notes_on_holes(file, timestamp[order], instrument[order], instruments),
-        ),
+        categories={
+            **{name: Coded.of(category_texts(frame[name]))[order] for name in layout.categories},
+            **({layout.split: Coded.of(_label_texts(frame[layout.split]))[order]} if layout.split else {}),
+        },
+        notes=tuple(note_on_order(file, timestamp, instrument)),
     )
 
 

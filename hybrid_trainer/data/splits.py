@@ -1,117 +1,175 @@
-"""Which rows train, which choose, which judge; and the proof that no label of one reaches into the next."""
+"""Which rows train, which choose, which judge: parts are given, labels that reach across purged, and that is proved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hybrid_trainer.data.targets import Target
-from hybrid_trainer.data.timestamps import iso
-from hybrid_trainer.errors import TableError
+from hybrid_trainer.config.spans import Span, parse_span
+from hybrid_trainer.config.split import SplitConfig
+from hybrid_trainer.data import purging, split_kinds
+from hybrid_trainer.data.calendar import common_calendar, extreme, is_plain
+from hybrid_trainer.data.label_ends import LabelEnds
+from hybrid_trainer.data.purging import Clocks, Flags, Rows
+from hybrid_trainer.data.split_kinds import UNUSED, Parts
+from hybrid_trainer.data.table import Coded, Table
+from hybrid_trainer.errors import TableError, did_you_mean
 from hybrid_trainer.types import SPLITS
 
-Rows = NDArray[np.int64]
+NO_EMBARGO = Span(0, in_bars=True)
+_ALONE = "; where the instruments are sequences that share no calendar, data.independent_sequences=true says so"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Decision rows per part ('train', 'valid', 'test'), ascending; `purged` are the rows given up at the borders.
+    """Decision rows per part ('train', 'valid', 'test'), ascending.
 
-    `begins` is the time of the first decision row of each part; a row belongs to the part in which its label begins,
-    and its window may look back across the border.
+    A row belongs to the part in which its label begins, and its window may look back across the border.
+
+    Attributes:
+        rows: what trains, validates, tests.
+        purged: what was given up since its label reaches another part, or another part's label reaches it.
+        embargoed: what was given up for the embargo alone.
+        unused: decision rows that belong to no part: they are looked back on only.
+        begins: the first time of each part, before anything was given up.
+        details: what the kind of split has to say in the report.
     """
 
     rows: dict[str, Rows]
     purged: dict[str, Rows]
+    embargoed: dict[str, Rows]
+    unused: Rows
     begins: dict[str, int]
+    details: dict[str, Any] = field(default_factory=dict)
 
 
-def chronological(rows: Rows, timestamps: Rows, label_end: Rows, fractions: list[float]) -> Split:
-    """Divide decision rows by fractions of their calendar, all instruments on one clock, and purge at both borders.
+def clocks_of(table: Table, horizon: int, *, independent: bool = False) -> Clocks:
+    """The times of a table's rows and of their labels, of which the longest reaches `horizon` bars."""
+    blocks = table.instrument_blocks
+    calendar = np.empty(0, dtype=np.int64) if independent else common_calendar(table.timestamp, blocks)
+    return Clocks(
+        timestamps=table.timestamp,
+        label_end=LabelEnds.of(table.timestamp, blocks, calendar, horizon),
+        blocks=blocks,
+        calendar=calendar,
+        line=table.line,
+        file=table.file,
+        independent=independent,
+    )
 
-    Args:
-        rows: (R,) decision rows of the panel.
-        timestamps, label_end: (N,) each row's time, and the time at which its longest label interval ends.
-        fractions: shares of the calendar for train, valid and test.
 
-    Returns:
-        The split; a row whose label interval reaches the first time of the next part, or beyond, is purged
-        (Lopez de Prado, 2018, section 7.4.1).
+def make_split(config: SplitConfig, table: Table, rows: Rows, clocks: Clocks) -> Split:
+    """Divide (R,) ascending decision rows of a table as the config says, purge, and verify.
 
     Raises:
-        TableError: the calendar is too short for three parts, or purging leaves one of them empty.
+        TableError: there is too little to divide, or purging leaves nothing of a part.
     """
-    calendar = np.unique(timestamps[rows])
-    cuts = np.round(np.cumsum(fractions)[:2] * len(calendar)).astype(int)
-    if not 0 < cuts[0] < cuts[1] < len(calendar):
+    embargo = parse_span("data.split.embargo", config.embargo)
+    if not embargo.in_bars and len(clocks.timestamps) and is_plain(clocks.timestamps):
         raise TableError(
-            f"data.split: {len(calendar)} different times with a decidable row are too few to divide as "
-            f"{fractions}; bring more rows or lower model.time_window"
+            f"data.split.embargo: {config.embargo} is a duration, but the table's times are plain integers; "
+            "give a number of bars"
         )
-    begin = dict(zip(SPLITS, (int(t) for t in calendar[[0, cuts[0], cuts[1]]]), strict=True))
-    end = {"train": begin["valid"], "valid": begin["test"], "test": np.iinfo(np.int64).max}
-    kept, purged = {}, {}
+    details = {"kind": config.kind, "embargo": config.embargo} | split_kinds.details(config)
+    if config.kind == "column":
+        assert config.column is not None
+        column = table.categories[config.column]
+        parts = by_column(config.column, column, rows, table.file)
+        details |= {
+            "column": config.column,
+            "unused_values": _unused_values(column, rows, parts),
+        }
+    elif clocks.independent:
+        parts = _by_sequence(config, table, rows, clocks)
+        details["sequences"] = {
+            part: len(np.unique(table.instrument[rows[parts == code]])) for code, part in enumerate(SPLITS)
+        }
+    else:
+        parts = _by_time(config, rows, clocks)
+    return divide(rows, parts, clocks, embargo, details)
+
+
+def divide(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span, details: dict[str, Any]) -> Split:
+    """Purge rows that have a part each, and prove what is left."""
+    purged, embargoed = _given_up(rows, parts, clocks, embargo)
+    begins = {}
+    for code, part in enumerate(SPLITS):
+        if not (parts == code).any():
+            raise TableError(f"data.split: no row that can be decided belongs to '{part}'")
+        begins[part] = extreme(clocks.timestamps, rows[parts == code], np.minimum)
+    kept = {part: rows[(parts == code) & ~purged & ~embargoed] for code, part in enumerate(SPLITS)}
+    purging.refuse_empty(kept, rows, parts, clocks, _ALONE if "column" in details and not clocks.independent else "")
+    purging.verify(kept, clocks, embargo)
+    return Split(
+        rows=kept,
+        purged={part: rows[(parts == code) & purged] for code, part in enumerate(SPLITS)},
+        embargoed={part: rows[(parts == code) & embargoed] for code, part in enumerate(SPLITS)},
+        unused=rows[parts == UNUSED],
+        begins=begins,
+        details=details,
+    )
+
+
+def _given_up(rows: Rows, parts: Parts, clocks: Clocks, embargo: Span) -> tuple[Flags, Flags]:
+    """(R,) bool each: rows purged for their labels, and rows given up for the embargo alone."""
+    if clocks.independent:
+        place, size = rows.astype(np.int32), len(clocks.timestamps)
+        reach_of = purging.reach_in_sequence
+    else:
+        place, size = purging.on_calendar(rows, clocks), len(clocks.calendar)
+        reach_of = purging.reach_on_calendar
+    purged = purging.purge(parts, place, reach_of(rows, clocks, NO_EMBARGO), size)
+    if not embargo.amount:
+        return purged, np.zeros(len(rows), dtype=bool)
+    return purged, purging.purge(parts, place, reach_of(rows, clocks, embargo), size) & ~purged
+
+
+def _by_time(config: SplitConfig, rows: Rows, clocks: Clocks) -> Parts:
+    """Parts by the times of the common calendar in which some row can be decided."""
+    place = purging.on_calendar(rows, clocks)
+    part_of = np.full(len(clocks.calendar), UNUSED, dtype=np.int8)
+    there = np.zeros(len(clocks.calendar), dtype=bool)
+    there[place] = True
+    units = np.flatnonzero(there)
+    if config.kind == "date":
+        times = clocks.calendar[units]
+        part_of[units] = split_kinds.by_date(config, times, plain=is_plain(clocks.calendar))
+    else:
+        part_of[units] = split_kinds.by_position(config, len(units), "times")
+    return part_of[place]
+
+
+def _by_sequence(config: SplitConfig, table: Table, rows: Rows, clocks: Clocks) -> Parts:
+    """Parts by whole sequences, among those in which some row can be decided."""
+    order = split_kinds.sequence_order(config, table.instruments, lambda: _first_lines(table, clocks))
+    there = np.zeros(len(order), dtype=bool)
+    there[table.instrument[rows]] = True
+    units = order[there[order]]
+    part_of = np.full(len(order), UNUSED, dtype=np.int8)
+    part_of[units] = split_kinds.by_position(config, len(units), "sequences")
+    return part_of[table.instrument[rows]]
+
+
+def _first_lines(table: Table, clocks: Clocks) -> Rows:
+    return np.array([table.line[start:stop].min() for start, stop in clocks.blocks], dtype=np.int64)
+
+
+def by_column(name: str, column: Coded, rows: Rows, file: str) -> Parts:
+    """Parts as a column of the table says; any other text, and none, is UNUSED."""
     for part in SPLITS:
-        here = rows[(timestamps[rows] >= begin[part]) & (timestamps[rows] < end[part])]
-        reaches = label_end[here] >= end[part] if part != "test" else np.zeros(len(here), dtype=bool)
-        kept[part], purged[part] = here[~reaches], here[reaches]
-        if not len(kept[part]):
+        if part not in column.names:
             raise TableError(
-                f"data.split: after purging, no row is left in '{part}'; the label reaches further than the "
-                "part is long: bring more rows, or shorter horizons"
+                f"{file}: column '{name}' (data.split.column) never says '{part}'"
+                f"{did_you_mean(part, column.names[:20])}; it must say train, valid and test"
             )
-    split = Split(rows=kept, purged=purged, begins=begin)
-    verify(split, timestamps, label_end)
-    return split
+    codes = [SPLITS.index(text) if text in SPLITS else UNUSED for text in column.names]
+    return np.array([*codes, UNUSED], dtype=np.int8)[column.codes[rows]]  # code -1, a missing text, takes the last
 
 
-def verify(split: Split, timestamps: Rows, label_end: Rows) -> None:
-    """Raise TableError, naming a row, where a label interval of an earlier part reaches into a later one."""
-    for earlier, later in (("train", "valid"), ("valid", "test"), ("train", "test")):
-        first = timestamps[split.rows[later]].min()
-        for bad in split.rows[earlier][label_end[split.rows[earlier]] >= first][:1]:
-            raise TableError(
-                f"data.split: the label of row {bad} ({iso(timestamps[bad])}, {earlier}) ends "
-                f"{iso(label_end[bad])}, when '{later}' has begun ({iso(first)}): the split would leak"
-            )
-
-
-def report(
-    split: Split,
-    timestamps: Rows,
-    instrument: Rows,
-    instruments: tuple[str, ...],
-    targets: list[Target],
-    unlabelled: int,
-) -> dict[str, Any]:
-    """State dates, counts, purged rows and class shares, per part and instrument: `split_report.json`."""
-    parts = {}
-    for part in SPLITS:
-        rows, purged = split.rows[part], split.purged[part]
-        per_instrument = {
-            name: {"rows": int((instrument[rows] == code).sum()), "purged": int((instrument[purged] == code).sum())}
-            for code, name in enumerate(instruments)
-        }
-        parts[part] = {
-            "first": iso(timestamps[rows].min()),
-            "last": iso(timestamps[rows].max()),
-            "rows": len(rows),
-            "purged": len(purged),
-            "instruments": per_instrument,
-            "targets": {target.spec.name: _labels(target, rows) for target in targets},
-        }
-    return {"parts": parts, "rows_without_any_label": unlabelled}
-
-
-def _labels(target: Target, rows: Rows) -> dict[str, Any]:
-    labelled = rows[target.labelled[rows]]
-    said: dict[str, Any] = {"labelled": len(labelled), "masked": len(rows) - len(labelled)}
-    if target.spec.kind == "classification" and len(labelled):
-        shares = np.bincount(target.values[labelled], minlength=target.spec.dim) / len(labelled)
-        said["class_shares"] = {
-            name: round(float(share), 6) for name, share in zip(target.spec.labels, shares, strict=True)
-        }
-    return said
+def _unused_values(column: Coded, rows: Rows, parts: Parts) -> dict[str, int]:
+    """How many decision rows each text that is no part has."""
+    counts = Counter(column.codes[rows[parts == UNUSED]].tolist())
+    return {"" if code < 0 else column.names[code]: count for code, count in counts.most_common(20)}

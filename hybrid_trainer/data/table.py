@@ -1,4 +1,4 @@
-"""A table's checked rows, and what a user should know of their order and their holes. Imports no torch."""
+"""A table's checked rows, and what a user should know of their order. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.layout import Layout
-from hybrid_trainer.data.timestamps import iso
-
-_HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
+from hybrid_trainer.data.segments import NO_BREAKS
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Table:
         instrument: (N,) int64 into `instruments`, which are in alphabetical order.
         line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
         prices, numbers: (N,) float64 each, NaN where missing. labels, categories: text columns, (N,) each.
+        breaks: the rows before which a gap in time lies, instruments' first rows apart; ascending.
         notes: what was done to the rows on reading that a user should know.
     """
 
@@ -60,39 +59,31 @@ class Table:
     numbers: dict[str, NDArray[np.float64]]
     labels: dict[str, Coded]
     categories: dict[str, Coded] = field(default_factory=dict)
+    breaks: NDArray[np.int64] = field(default_factory=NO_BREAKS.copy)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp)
 
     @property
-    def blocks(self) -> list[tuple[int, int]]:
+    def instrument_blocks(self) -> list[tuple[int, int]]:
         """The [start, stop) row range of each instrument, in the order of `instruments`."""
         starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
-        return [(int(a), int(b)) for a, b in pairwise(starts)]
+        return list(pairwise(starts.tolist()))
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The [start, stop) row ranges without a gap: what a feature or a label of a row may look at."""
+        starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
+        if not len(self.breaks):
+            return list(pairwise(starts.tolist()))
+        return list(pairwise(np.union1d(starts, self.breaks).tolist()))
 
 
 def note_on_order(file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
     """Say that the rows were sorted, where they were not in the order of time."""
     in_order = _sorted_within(timestamp, instrument)
     return [] if in_order else [f"{file}: the rows were not in the order of time; they were sorted"]
-
-
-def notes_on_holes(
-    file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
-) -> list[str]:
-    """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
-    notes = []
-    for code, name in enumerate(instruments):
-        times = timestamp[instrument == code]
-        steps = np.diff(times)
-        if len(steps) and steps.max() > _HOLE * np.median(steps):
-            longest = int(steps.argmax())
-            notes.append(
-                f"{file}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
-                "windows and labels go across such holes as if there were none"
-            )
-    return notes
 
 
 def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:

@@ -65,19 +65,3 @@ class Target:
 
 Builder = Callable[[str, Table, Any], Target]
 TARGET_BUILDERS: Registry[Builder] = Registry("target builder")
-
-
-def label_end(table: Table, horizon: int) -> NDArray[np.int64]:
-    """(N,) int64: the time at which each row's label interval ends.
-
-    Behind an instrument's last row, where a label column may still say something of later times, the interval goes on
-    along the calendar of all instruments; behind the calendar's end it is unbounded.
-    """
-    end = np.empty(len(table), dtype=np.int64)
-    calendar = np.append(np.unique(table.timestamp), np.full(horizon, np.iinfo(np.int64).max))
-    for start, stop in table.blocks:
-        times = table.timestamp[start:stop]
-        last = int(np.searchsorted(calendar, times[-1]))
-        reached = np.concatenate([times, calendar[last + 1 : last + 1 + horizon]])
-        end[start:stop] = reached[np.arange(horizon, horizon + len(times))]
-    return end

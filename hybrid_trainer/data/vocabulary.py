@@ -85,5 +85,5 @@ def encode_inputs(table: Table, vocabularies: dict[str, Vocabulary]) -> NDArray[
 
 
 def _inputs(table: Table) -> dict[str, tuple[Codes, tuple[str, ...]]]:
-    own = {name: (coded.codes, coded.names) for name, coded in table.categories.items()}
+    own = {name: (table.categories[name].codes, table.categories[name].names) for name in table.layout.categories}
     return {INSTRUMENT: (table.instrument, table.instruments), **own}

@@ -100,7 +100,7 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
         f"- window: {data.time_window} rows; features: {', '.join(data.panel.feature_names)}",
     ]
     lines += [
-        f"- {part}: {said['rows']} rows, {said['first']} to {said['last']}; {said['purged']} purged at its end"
+        f"- {part}: {said['rows']} rows, {said['first']} to {said['last']}; {said['purged']} purged at its borders"
         for part, said in parts.items()
     ]
     lines += ["", "## Outputs", ""]

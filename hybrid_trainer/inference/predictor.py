@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hybrid_trainer.data.dataset import panel_tensors
+from hybrid_trainer.data.gaps import cut_at_gaps
 from hybrid_trainer.data.panel import build_panel
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.sources import read_table
@@ -40,7 +41,9 @@ class Predictor:
 
     def predict_file(self, path: Path) -> pl.DataFrame:
         """Predict for every decidable row of a file; see `predict`."""
-        return self.predict(read_table(path, self.schema.layout, missing=self.schema.missing))
+        schema = self.schema
+        table = read_table(path, schema.layout, missing=schema.missing)
+        return self.predict(cut_at_gaps(table, schema.max_gap, independent=schema.independent_sequences))
 
     def predict(self, table: Table) -> pl.DataFrame:
         """One prediction per row that ends a full window.

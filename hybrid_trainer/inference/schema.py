@@ -35,7 +35,8 @@ class BundleSchema:
         extra_features, expressions: single features by name, and features written as text.
         plugins: the modules that the training knew features from; for people to read, never imported from here.
         vocabularies: known categories of each categorical input, in the order of the K ids.
-        clip, missing: as in the data config. layout: which columns a file to predict on must have, context blocks too.
+        clip, missing, max_gap, independent_sequences: as in the data config.
+        layout: which columns a file to predict on must have, context blocks too.
         origin: versions and data that the model came from, for people to read.
     """
 
@@ -48,6 +49,8 @@ class BundleSchema:
     vocabularies: dict[str, list[str]]
     clip: float | None
     missing: str
+    max_gap: str | None
+    independent_sequences: bool
     layout: Layout
     origin: dict[str, Any]
     extra_features: list[str] = field(default_factory=list)

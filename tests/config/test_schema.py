@@ -11,9 +11,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from hybrid_trainer.config.callbacks import CheckpointConfig, EarlyStoppingConfig
-from hybrid_trainer.config.data import ParquetData, SplitConfig, TableData, UsStocksData
+from hybrid_trainer.config.data import ParquetData, TableData, UsStocksData
 from hybrid_trainer.config.model import HybridModelConfig
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
+from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.config.targets import (
     TARGETS,
     ColumnTarget,

@@ -488,14 +488,6 @@ def test_a_label_that_is_a_price_of_its_own_row_is_refused() -> None:
     layout_for(data(), {"y": target}, columns, "t.csv")
 
 
-def test_a_long_hole_in_an_instruments_rows_is_said(read: Read) -> None:
-    days = [f"2020-01-{day:02}" for day in range(1, 20)]
-    text = "time,x\n" + "".join(f"{day},1\n" for day in [*days, "2020-03-30", "2020-03-31"])
-    (note,) = read(text, NUMBERS).notes
-    assert "no row between 2020-01-19 and 2020-03-30" in note
-    assert read("time,x\n" + "".join(f"{day},1\n" for day in days), NUMBERS).notes == ()
-
-
 def test_the_embedded_data_set_is_loaded_with_the_default_config() -> None:
     config = make_config()
     assert isinstance(config.data, UsStocksData)

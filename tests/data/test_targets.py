@@ -20,7 +20,7 @@ from hybrid_trainer.config.targets import (
 from hybrid_trainer.data.ahead import future, future_extreme, future_sum
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.table import Coded, Table
-from hybrid_trainer.data.targets import NO_CLASS, Target, label_end
+from hybrid_trainer.data.targets import NO_CLASS, Target
 from hybrid_trainer.errors import ConfigError, TableError
 from hybrid_trainer.types import TargetSpec
 from tests.data.tables import FEW_EXAMPLES, PRICES, Values, closes_table, price_table, random_prices
@@ -337,14 +337,6 @@ def test_looking_ahead_by_hand() -> None:
     np.testing.assert_array_equal(future_sum(x, 2), [7, 6, nan, nan])
     np.testing.assert_array_equal(future_extreme(x, 2, np.maximum), [5, 4, nan, nan])
     np.testing.assert_array_equal(future_extreme(x, 2, np.minimum), [2, 2, nan, nan])
-
-
-def test_a_label_ends_horizon_bars_later_on_its_instruments_own_clock_and_then_on_that_of_all() -> None:
-    table = closes_table([1, 2, 3, 4], [1, 2, 3], timestamp=np.array([10, 20, 25, 70, 10, 15, 90]))
-    never = np.iinfo(np.int64).max
-    # behind an instrument's last row on the calendar of all, behind that without an end
-    assert label_end(table, 2).tolist() == [25, 70, 90, never, 90, never, never]
-    assert label_end(table, 1).tolist() == [20, 25, 70, 90, 15, 90, never]
 
 
 # Shuffled labels.

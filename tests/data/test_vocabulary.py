@@ -79,7 +79,10 @@ def test_a_category_has_one_text_whatever_stands_beside_it(column: pl.Series, te
 
 
 def table_of(sectors: list[str | None]) -> Table:
-    return replace(closes_table([1.0] * 3, [1.0] * 3), categories={"sector": Coded.of(sectors)})
+    table = closes_table([1.0] * 3, [1.0] * 3)
+    layout = replace(table.layout, categories=("sector",), split="part")
+    parts = Coded.of(["train"] * 6)  # the split's column is a text, but no input
+    return replace(table, layout=layout, categories={"sector": Coded.of(sectors), "part": parts})
 
 
 def test_the_instrument_stands_first_then_the_tables_categories() -> None:

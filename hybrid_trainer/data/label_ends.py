@@ -1,0 +1,58 @@
+"""When each row's label interval (t, t + horizon] ends. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from hybrid_trainer.data.calendar import NEVER, Blocks, Times
+
+
+class Ends(Protocol):
+    """The time at which the label interval of each of some rows ends, (R,) int64; an array of all rows will do."""
+
+    def __getitem__(self, rows: Times, /) -> Times: ...
+
+
+@dataclass(frozen=True)
+class LabelEnds:
+    """The ends, looked up row by row: of a table of any size nothing is made but what is asked for.
+
+    Behind an instrument's last row, where a label column may still say something of later times, the interval goes on
+    along the calendar of all instruments; behind the calendar's end it is unbounded. A gap does not shorten it: a label
+    column may speak of the rows behind the gap.
+
+    Attributes:
+        timestamps: (N,), ascending within each instrument. horizon: in bars.
+        starts, stops: (I,) row range of each instrument. behind: (I, horizon) the times that follow its last row.
+    """
+
+    timestamps: Times
+    horizon: int
+    starts: Times
+    stops: Times
+    behind: Times
+
+    @classmethod
+    def of(cls, timestamps: Times, blocks: Blocks, calendar: Times, horizon: int) -> LabelEnds:
+        """The ends for labels of `horizon` bars; an empty calendar stands for sequences that share none."""
+        borders = np.array(blocks, dtype=np.int64).reshape(-1, 2)
+        behind = np.full((len(blocks), horizon), NEVER)
+        for line, (start, stop) in zip(behind, blocks, strict=True):
+            if len(calendar) and stop > start:
+                last = int(np.searchsorted(calendar, timestamps[stop - 1], side="right"))
+                line[: len(calendar) - last] = calendar[last : last + horizon]
+        return cls(timestamps, horizon, borders[:, 0], borders[:, 1], behind)
+
+    def __getitem__(self, rows: Times) -> Times:
+        """(R,) int64: the time at which each row's interval ends."""
+        whose = np.searchsorted(self.starts, rows, side="right") - 1
+        ahead = rows + self.horizon
+        over = ahead - self.stops[whose]  # how far behind its instrument's last row, from 0
+        inside = over < 0
+        ends = np.empty(len(rows), dtype=np.int64)
+        ends[inside] = self.timestamps[ahead[inside]]
+        ends[~inside] = self.behind[whose[~inside], over[~inside]]
+        return ends
