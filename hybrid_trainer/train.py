@@ -50,6 +50,7 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
     ):
         log.info("run %s", run.path)
         table = _load(config)  # torch isn't imported yet: a bad table is told at once
+        write_json(run.path / "data_report.json", table.report)
         _run(config, run, table)
         return run
 
@@ -95,7 +96,14 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
 
 
 def _load(config: Config) -> Table:
-    table = load_table(config.data, config.active_targets)
+    window, horizon = config.model.time_window, max(target.horizon for target in config.active_targets.values())
+    table = load_table(
+        config.data,
+        config.active_targets,
+        cache_dir=config.paths.cache_dir,
+        rows_needed=window + horizon,
+        why=f"for one window (model.time_window={window}) and a label {horizon} bar(s) ahead",
+    )
     log.info("table %s: %d rows, %d instrument(s)", table.file, len(table), len(table.instruments))
     for name, target in config.active_targets.items():
         if isinstance(target, ColumnTarget):

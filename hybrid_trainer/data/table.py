@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.columns import ROWS, blocks_of
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.timestamps import iso
 
 _HOLE = 15  # steps of the usual length: weekends, holidays and a week without trading are no hole in daily bars
+_NOTES = 5
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,12 @@ class Table:
         file: where it came from, for messages; sha256: the digest of that file; layout: which of its columns are what.
         timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
         instrument: (N,) int64 into `instruments`, which are in alphabetical order.
-        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
+        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1; see `place`.
         prices, numbers: (N,) float64 each, NaN where missing. labels, categories: text columns, (N,) each.
-        notes: what was done to the rows on reading that a user should know.
+        notes: what was done to the rows on reading that a user should know; report: the same in numbers.
+        parts: the name of each file, and how many rows stand in the files before it.
+
+    The arrays of a large table are read-only maps of files.
     """
 
     file: str
@@ -61,6 +67,8 @@ class Table:
     labels: dict[str, Coded]
     categories: dict[str, Coded] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
+    report: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -71,32 +79,39 @@ class Table:
         starts = np.searchsorted(self.instrument, np.arange(len(self.instruments) + 1))
         return [(int(a), int(b)) for a, b in pairwise(starts)]
 
-
-def note_on_order(file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
-    """Say that the rows were sorted, where they were not in the order of time."""
-    in_order = _sorted_within(timestamp, instrument)
-    return [] if in_order else [f"{file}: the rows were not in the order of time; they were sorted"]
+    def place(self, row: int) -> str:
+        """Where a row came from, as file:line."""
+        line = int(self.line[row])
+        file, before = next(((f, b) for f, b in reversed(self.parts) if b < line), (self.file, 0))
+        return f"{file}:{line - before}"
 
 
 def notes_on_holes(
-    file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64], instruments: tuple[str, ...]
+    file: str, timestamp: NDArray[np.int64], blocks: list[tuple[int, int]], instruments: tuple[str, ...]
 ) -> list[str]:
     """Say where an instrument misses many rows in time: a row's neighbour is its next row, however far away."""
-    notes = []
-    for code, name in enumerate(instruments):
-        times = timestamp[instrument == code]
-        steps = np.diff(times)
-        if len(steps) and steps.max() > _HOLE * np.median(steps):
-            longest = int(steps.argmax())
+    notes, holes = [], 0
+    for (start, stop), name in zip(blocks, instruments, strict=True):
+        row = _hole(timestamp, start, stop)
+        if row is None:
+            continue
+        holes += 1
+        if holes <= _NOTES:
             notes.append(
-                f"{file}: instrument '{name}' has no row between {iso(times[longest])} and {iso(times[longest + 1])}; "
+                f"{file}: instrument '{name}' has no row between {iso(timestamp[row])} and {iso(timestamp[row + 1])}; "
                 "windows and labels go across such holes as if there were none"
             )
+    if holes > _NOTES:
+        notes.append(f"{file}: {holes - _NOTES} more instrument(s) have such holes")
     return notes
 
 
-def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:
-    """Whether each instrument's rows, however mixed with others', are in the order of time."""
-    by_instrument = np.argsort(instrument, kind="stable")
-    times, codes = timestamp[by_instrument], instrument[by_instrument]
-    return bool(((np.diff(times) >= 0) | (np.diff(codes) != 0)).all())
+def _hole(timestamp: NDArray[np.int64], start: int, stop: int) -> int | None:
+    """The row before the longest step of [start, stop), None where it is no hole beside the usual step."""
+    longest, row = 0, start
+    for begin, end in blocks_of(stop - 1, start):
+        steps = np.diff(timestamp[begin : end + 1])
+        if steps.max() > longest:
+            longest, row = int(steps.max()), begin + int(steps.argmax())
+    usual = np.median(np.diff(timestamp[start : min(stop, start + ROWS)])) if stop - start > 1 else 0
+    return row if longest > _HOLE * usual and longest else None

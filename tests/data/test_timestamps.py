@@ -147,7 +147,7 @@ def test_a_missing_time_is_told(values: list[Any], dtype: Any) -> None:
 
 @pytest.mark.parametrize(("values", "name"), [([1.5], "Float64"), ([True], "Boolean")])
 def test_a_column_that_cannot_hold_times_is_told_once(values: list[Any], name: str) -> None:
-    assert parse(values * 3) == ([0, 0, 0], [f"t.csv:2: column 'when': a column of {name}; {RIGHT}"])
+    assert parse(values * 3) == ([0, 0, 0], [f"t.csv: column 'when': a column of {name}; {RIGHT}"])
 
 
 @pytest.mark.parametrize(
