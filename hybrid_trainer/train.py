@@ -96,13 +96,14 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
 
 
 def _load(config: Config) -> Table:
-    window, horizon = config.model.time_window, max(target.horizon for target in config.active_targets.values())
+    window = config.model.time_window
+    ahead = min(0 if isinstance(target, ColumnTarget) else target.horizon for target in config.active_targets.values())
     table = load_table(
         config.data,
         config.active_targets,
         cache_dir=config.paths.cache_dir,
-        rows_needed=window + horizon,
-        why=f"for one window (model.time_window={window}) and a label {horizon} bar(s) ahead",
+        rows_needed=window + ahead,
+        why=f"for one window (model.time_window={window}) and its label",
     )
     log.info("table %s: %d rows, %d instrument(s)", table.file, len(table), len(table.instruments))
     for name, target in config.active_targets.items():

@@ -125,6 +125,35 @@ class Problems:
             raise TableError("\n".join(self.lines))
 
 
+class Spreads:
+    """Smallest and largest value of each column, over all blocks: which columns say nothing."""
+
+    def __init__(self) -> None:
+        self._spreads: dict[str, tuple[float, float]] = {}
+
+    def see(self, numbers: Mapping[str, NDArray[np.float64]]) -> None:
+        """Take a block of columns into account; NaN is no value."""
+        for name, values in numbers.items():
+            low, high = self._spreads.get(name, (np.inf, -np.inf))
+            low = min(low, float(np.fmin.reduce(values, initial=np.inf)))
+            self._spreads[name] = low, max(high, float(np.fmax.reduce(values, initial=-np.inf)))
+
+    def tell_empty(self, file: str, problems: Problems, but: set[str]) -> None:
+        """A column without any value is a fault of the table, and one line says so instead of one for each row."""
+        for name, (low, high) in self._spreads.items():
+            if low > high and name not in but and not problems.is_told(name, besides=MISSING):
+                problems.add(f"{file}: column '{name}' holds no value in any row; leave it out, or fill it")
+                problems.forgive(name, MISSING)
+
+    def notes_on_constants(self, file: str, names: list[str]) -> list[str]:
+        """Say which of some columns hold one value in every row."""
+        return [
+            f"{file}: column '{name}' holds {low:g} in every row; a constant tells a model nothing"
+            for name, (low, high) in self._spreads.items()
+            if name in names and low == high
+        ]
+
+
 MISSING = "a value is missing; fill it, or train with data.missing=gap so that no window crosses the row"
 
 

@@ -50,14 +50,6 @@ class Rules:
 
 
 @dataclass
-class _Spread:
-    """Smallest and largest value of a column; inf and -inf where there is none."""
-
-    low: float = np.inf
-    high: float = -np.inf
-
-
-@dataclass
 class Ingest:
     """One table on its way in: give it every block with `take`, then `finish`.
 
@@ -85,7 +77,7 @@ class Ingest:
         self._told: set[str] = set()
         self._coder = Coder()
         self._label_coders = {name: Coder(classes=True) for name in self.layout.labels}
-        self._spreads = {name: _Spread() for name in self.layout.number_columns}
+        self._spreads = checks.Spreads()
         self._may_be_missing = (
             self.layout.optional if self.rules.missing == "error" else tuple(self.layout.number_columns)
         )
@@ -103,7 +95,7 @@ class Ingest:
 
     def finish(self) -> None:
         """Sort the rows and look at the table as a whole; afterwards the problems are complete."""
-        self._judge_columns()
+        self._spreads.tell_empty(self.file, self.problems, but={*self.layout.optional, *self._told})
         if not self.columns.rows:
             if not self.problems.lines:
                 self.problems.add(f"{self.file}: there is a header, but no row")
@@ -129,11 +121,7 @@ class Ingest:
             said.append(f"{self.file}: {entry['rows']} row(s) dropped: {column}the first: {entry['first'][0]}")
         if self.order_mended:
             said.append(f"{self.file}: the rows were not in the order of time; they were sorted")
-        for name, spread in self._spreads.items():
-            if name in self.layout.numbers and name not in self.layout.optional and spread.low == spread.high:
-                said.append(
-                    f"{self.file}: column '{name}' holds {spread.low:g} in every row; a constant tells a model nothing"
-                )
+        said += self._spreads.notes_on_constants(self.file, self._inputs())
         blocks = list(pairwise(self._edges()))
         return said + notes_on_holes(self.file, self.columns["timestamp"], blocks, self.instruments)
 
@@ -173,7 +161,7 @@ class Ingest:
         checks.check_numbers(judged, line, problems, may_be_missing=self._may_be_missing)
         adjusted = {"adjusted close": self.layout.adjusted_close} if self.layout.adjusted_close else {}
         checks.check_prices(numbers, {**self.layout.prices, **adjusted}, line, problems)
-        self._remember(judged)
+        self._spreads.see(judged)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # in rows that are refused
             block |= {f"prices.{name}": values for name, values in self._adjusted(numbers).items()}
         block |= {f"numbers.{name}": numbers[name] for name in self.layout.numbers}
@@ -211,11 +199,8 @@ class Ingest:
         factor = numbers[self.layout.adjusted_close] / prices["close"]
         return {name: values / factor if name == "volume" else values * factor for name, values in prices.items()}
 
-    def _remember(self, numbers: dict[str, NDArray[np.float64]]) -> None:
-        for name, values in numbers.items():
-            spread = self._spreads[name]
-            spread.low = min(spread.low, float(np.fmin.reduce(values, initial=np.inf)))
-            spread.high = max(spread.high, float(np.fmax.reduce(values, initial=-np.inf)))
+    def _inputs(self) -> list[str]:
+        return [name for name in self.layout.numbers if name not in self.layout.optional]
 
     def _without_key(self, rows: int) -> NDArray[np.bool_]:
         bad = self.problems.rows_with_a_fault_in(self.layout.timestamp, rows)
@@ -245,13 +230,6 @@ class Ingest:
                 "data.instrument=COLUMN",
                 first=True,
             )
-
-    def _judge_columns(self) -> None:
-        for name, spread in self._spreads.items():
-            told = name in self._told or self.problems.is_told(name, besides=checks.MISSING)
-            if self.rows_read and spread.low > spread.high and name not in self.layout.optional and not told:
-                self.problems.add(f"{self.file}: column '{name}' holds no value in any row; leave it out, or fill it")
-                self.problems.forgive(name, checks.MISSING)
 
     def _judge_length(self) -> None:
         fault = self.rules.length_fault(self.file, list(pairwise(self._edges())))

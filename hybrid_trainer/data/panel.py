@@ -82,7 +82,7 @@ def _to_float32(values: NDArray[np.float64], names: tuple[str, ...], table: Tabl
         matrix = np.ascontiguousarray(values, dtype=np.float32)
     for row, column in np.argwhere(np.isinf(matrix) & np.isfinite(values))[:1]:
         raise TableError(
-            f"{table.file}:{table.line[row]}: column '{names[column]}': {values[row, column]:g} is too large for a "
+            f"{table.place(row)}: column '{names[column]}': {values[row, column]:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
         )
     return matrix

@@ -156,14 +156,15 @@ def _table(source: _Source, most_in_memory: int | None, store: Store) -> Table:
     looks = source.stamp()
     digest = store.digest(looks) or source.digest()
     key = _key(source, digest)
-    if most_in_memory is not None and (table := store.open(key, source.file)) is not None:
+    table = None if most_in_memory is None else store.open(key, source.file)
+    if table is not None:
         if fault := source.rules.length_fault(source.file, table.blocks):
             raise TableError(fault)
-        return table
-    try:
-        table = _ingested(source, digest, key, most_in_memory, store, careful=not source.fast)
-    except OddFileError:
-        table = _ingested(source, digest, key, most_in_memory, store, careful=True)
+    else:
+        try:
+            table = _ingested(source, digest, key, most_in_memory, store, careful=not source.fast)
+        except OddFileError:
+            table = _ingested(source, digest, key, most_in_memory, store, careful=True)
     if source.stamp() != looks:
         raise TableError(f"{source.file}: the file changed while it was read; start again when it is complete")
     if isinstance(table.timestamp, np.memmap):

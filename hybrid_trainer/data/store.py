@@ -22,7 +22,7 @@ from hybrid_trainer.data.columns import Columns
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.table import Coded, Table
 from hybrid_trainer.errors import ConfigError
-from hybrid_trainer.runs.atomic import write_json, write_text
+from hybrid_trainer.runs.atomic import umask, write_json, write_text
 
 VERSION = 1
 _MANIFEST = "manifest.json"
@@ -69,6 +69,7 @@ class Store:
         write_json(folder / _MANIFEST, manifest | {"rows": columns.rows, "columns": columns.types()})
         for name in columns.names:
             _sync(columns.path(name))
+        folder.chmod(0o777 & ~umask())  # the maker's alone until here
         if place.exists() and self.open(key, "") is None:
             shutil.rmtree(place, ignore_errors=True)  # damaged
         try:

@@ -55,7 +55,8 @@ class Clock:
 
     def read(self, column: pl.Series, line: Times, problems: Problems) -> Times:
         """Return (N,) int64, to be given to `finish`; unreadable times are added to `problems` and become 0."""
-        problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
+        if column.null_count():
+            problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
         if column.dtype.is_integer():
             self._same_kind("integers", column.name, problems)
             return self._integers(column.cast(pl.Int64))
@@ -100,6 +101,8 @@ class Clock:
         return column.fill_null(0).to_numpy().astype(np.int64)
 
     def _texts(self, column: pl.Series, line: Times, problems: Problems) -> Times:
+        if self.kind == "texts" and (stamps := _parse_plain(column, self._form)) is not None:
+            return _to_ns(stamps)  # nearly every block of nearly every file
         texts = column.str.strip_chars()
         if self.kind is None and texts.null_count() < len(texts):
             self._decide(texts)
@@ -184,17 +187,24 @@ def parse_timestamps(column: pl.Series, line: Times, problems: Problems) -> Time
 
 def _parse(texts: pl.Series, form: str) -> tuple[pl.Series, NDArray[np.bool_]]:
     """Read texts by one format: times, null where it doesn't fit, and which are too far away for ns."""
+    plain = _parse_plain(texts, form)
+    if plain is not None:
+        return plain, np.zeros(len(texts), dtype=bool)
     zone = "UTC" if form in _OFFSET_FORMATS else None
-    if "%.f" in form and zone is None:  # without a fraction polars is five times as fast
-        plain = texts.str.to_datetime(form.replace("%.f", ""), time_unit="us", strict=False, cache=False)
-        if plain.null_count() == texts.null_count():
-            return plain, _far_away(plain)
     coarse = texts.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False)
     far = _far_away(coarse)
     longest = texts.str.len_bytes().max()
     if isinstance(longest, int) and longest > _MICROSECOND_CHARACTERS:
         return texts.str.to_datetime(form, time_unit="ns", time_zone=zone, strict=False), far
     return coarse, far
+
+
+def _parse_plain(texts: pl.Series, form: str) -> pl.Series | None:
+    """Read texts without a fraction of a second, five times as fast; None unless that fits all of them."""
+    if form in _OFFSET_FORMATS:
+        return None
+    stamps = texts.str.to_datetime(form.replace("%.f", ""), time_unit="us", strict=False, cache=False)
+    return None if stamps.null_count() > texts.null_count() or _far_away(stamps).any() else stamps
 
 
 def _other_zone(texts: pl.Series, bad: NDArray[np.bool_], zoned: bool | None) -> NDArray[np.bool_]:
