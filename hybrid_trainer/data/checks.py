@@ -176,16 +176,19 @@ def check_numbers(
 def check_prices(
     columns: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], line: NDArray[np.int64], problems: Problems
 ) -> None:
-    """Prices are positive, volume isn't negative, the low isn't above the high."""
+    """Prices are positive, volume isn't negative, the low isn't above the high; infinity is told by `check_numbers`."""
     for name, column in names.items():
         values = columns[column]
         if name == "volume":
-            problems.add_where(column, values < 0, line, "{value} is negative; a volume is 0 or more", values)
+            bad = (values < 0) & (values > -np.inf)
+            problems.add_where(column, bad, line, "{value} is negative; a volume is 0 or more", values)
         else:
-            problems.add_where(column, values <= 0, line, "{value} is not positive; a price is above 0", values)
+            bad = (values <= 0) & (values > -np.inf)
+            problems.add_where(column, bad, line, "{value} is not positive; a price is above 0", values)
     if "high" in names and "low" in names:
         low, high = columns[names["low"]], columns[names["high"]]
-        problems.add_where(names["high"], high < low, line, "the high {value} is below the low", high)
+        bad = (high < low) & (high > -np.inf) & (low < np.inf)
+        problems.add_where(names["high"], bad, line, "the high {value} is below the low", high)
 
 
 def duplicate_text(timestamp_column: str, instrument: str | None) -> tuple[str, str]:

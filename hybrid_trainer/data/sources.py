@@ -154,26 +154,23 @@ def _synthetic_source(config: SyntheticData, targets: dict[str, TargetConfig], r
 def _table(source: _Source, most_in_memory: int | None, store: Store) -> Table:
     """Take a table from the store, or read it: fast, and where anything is odd again with care."""
     looks = source.stamp()
-    digest = store.digest(looks) or source.digest()
-    key = _key(source, digest)
-    table = None if most_in_memory is None else store.open(key, source.file)
+    digest = (most_in_memory is not None and store.digest(looks)) or source.digest()
+    table = None if most_in_memory is None else store.open(_key(source, digest), source.file)
     if table is not None:
         if fault := source.rules.length_fault(source.file, table.blocks):
             raise TableError(fault)
     else:
         try:
-            table = _ingested(source, digest, key, most_in_memory, store, careful=not source.fast)
+            table = _ingested(source, looks, digest, most_in_memory, store, careful=not source.fast)
         except OddFileError:
-            table = _ingested(source, digest, key, most_in_memory, store, careful=True)
-    if source.stamp() != looks:
-        raise TableError(f"{source.file}: the file changed while it was read; start again when it is complete")
+            table = _ingested(source, looks, digest, most_in_memory, store, careful=True)
     if isinstance(table.timestamp, np.memmap):
         store.remember(looks, digest, source.newest)
     return table
 
 
 def _ingested(
-    source: _Source, digest: str, key: str, most_in_memory: int | None, store: Store, *, careful: bool
+    source: _Source, looks: str, digest: str, most_in_memory: int | None, store: Store, *, careful: bool
 ) -> Table:
     columns = Columns(most_in_memory, store.new_folder)
     try:
@@ -186,13 +183,15 @@ def _ingested(
             raise OddFileError  # a line of a CSV file is counted only by the careful reader
         if source.rules.on_error == "raise" or ingest.problems.whole_file:
             ingest.problems.raise_if_any()
+        if source.stamp() != looks:
+            raise TableError(f"{source.file}: the file changed while it was read; start again when it is complete")
         manifest = ingest.manifest() | {"sha256": digest, "version": VERSION}
         if columns.folder is None:
             return table_of(columns, manifest)
-        store.publish(key, columns, manifest)
+        store.publish(_key(source, digest), columns, manifest)
     finally:
         columns.discard_files()
-    table = store.open(key, source.file)
+    table = store.open(_key(source, digest), source.file)
     if table is None:
         raise TableError(f"{source.file}: its copy in {store.folder} was removed while it was being made; start again")
     return table

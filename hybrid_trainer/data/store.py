@@ -43,12 +43,13 @@ class Store:
             manifest = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        arrays = {}
+        manifest = _renamed(manifest, manifest["file"], file)
+        arrays: dict[str, Any] = {}
         for index, (name, kind) in enumerate(manifest["columns"]):
             path = place / f"{index}.bin"
             with suppress(OSError, ValueError):  # a file that is gone or too short
                 arrays[name] = np.memmap(path, dtype=np.dtype(kind), mode="r", shape=(manifest["rows"],))
-        return _table(arrays, manifest, file) if len(arrays) == len(manifest["columns"]) else None
+        return _table(arrays, manifest) if len(arrays) == len(manifest["columns"]) else None
 
     def new_folder(self) -> Path:
         """A folder to write columns to, next to where they will stand."""
@@ -102,24 +103,40 @@ class Store:
 
 
 def cache_folder(configured: str | None) -> Path:
-    """`paths.cache_dir`, or hybrid_trainer in the user's cache folder."""
+    """`paths.cache_dir`, or hybrid_trainer in the user's cache folder, or without a home in the temporary one."""
     if configured is not None:
         return Path(configured)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "hybrid_trainer"
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = Path(given) if given else Path.home() / ".cache"
+    except RuntimeError:
+        folder = Path(tempfile.gettempdir())
+    return folder / "hybrid_trainer"
 
 
 def table_of(columns: Columns, manifest: dict[str, Any]) -> Table:
     """The table of columns that are in memory."""
-    return _table({name: columns[name] for name in columns.names}, manifest, manifest["file"])
+    return _table({name: columns[name] for name in columns.names}, manifest)
 
 
-def _table(arrays: dict[str, Any], manifest: dict[str, Any], file: str) -> Table:
-    """Put the columns where they belong; the table may have been stored under another name."""
+def _renamed(manifest: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The same content may stand in several places: what is said of it names the one that was asked for."""
+    notes = [note.replace(old, new, 1) for note in manifest["notes"]]
+    dropped = [
+        kind | {"first": [place.replace(old, new, 1) for place in kind["first"]]}
+        for kind in manifest["report"]["dropped"]
+    ]
+    parts = [(name.replace(old, new, 1), before) for name, before in manifest["parts"]]
+    report = manifest["report"] | {"file": new, "dropped": dropped, "notes": notes}
+    return manifest | {"file": new, "notes": notes, "parts": parts, "report": report}
+
+
+def _table(arrays: dict[str, Any], manifest: dict[str, Any]) -> Table:
+    """Put the columns where they belong."""
     layout = manifest["layout"]
     tuples = {name: tuple(layout[name]) for name in ("numbers", "labels", "optional")}
     return Table(
-        file=file,
+        file=manifest["file"],
         sha256=manifest["sha256"],
         layout=Layout(**(layout | tuples)),
         timestamp=arrays["timestamp"],
