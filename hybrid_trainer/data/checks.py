@@ -90,6 +90,10 @@ class Problems:
             bad |= mask
         return bad
 
+    def broken_rows(self) -> int:
+        """How many rows are wrong as a whole: they could not be taken apart into columns."""
+        return sum(fault.rows for (column, _), fault in self._faults.items() if column is None)
+
     def is_told(self, column: str, besides: str) -> bool:
         """Whether a column has a fault of another kind than `besides`."""
         return any(name == column and text != besides for name, text in self._faults)

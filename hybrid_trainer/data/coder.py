@@ -32,7 +32,8 @@ class Coder:
             self._floats = True
             column = column.fill_nan(None)
         codes = column.cast(pl.String).cast(pl.Categorical(self._known)).to_physical()
-        return codes.cast(pl.Int32).fill_null(-1).to_numpy()
+        numbers = codes.cast(pl.Int32)
+        return (numbers.fill_null(-1) if numbers.null_count() else numbers).to_numpy()
 
     def finish(self, codes: Column) -> tuple[str, ...]:
         """Renumber all codes, in place, so that the names are in alphabetical order; returns these."""

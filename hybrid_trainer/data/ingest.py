@@ -57,6 +57,7 @@ class Ingest:
         file: the table's name in messages. columns: where the rows go.
         problems: every fault found so far. instruments, labels: names behind the codes, known when finished.
         parts: name of each file, and how many rows the files before it have.
+        rows_read: rows that could be taken apart into columns.
         order_mended: whether rows of an instrument were not in the order of time.
     """
 
@@ -137,7 +138,7 @@ class Ingest:
             "notes": notes,
             "report": {
                 "file": self.file,
-                "rows_read": self.rows_read,
+                "rows_read": self.rows_read + self.problems.broken_rows(),
                 "rows_kept": self.columns.rows,
                 "dropped": self.problems.as_report(),
                 "notes": notes,
