@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from hybrid_trainer.data import chunks, csv_diagnosis, ingest
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.sources import read_table
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.errors import TableError
-from tests.conftest import price_frame
+from hybrid_trainer.errors import ConfigError, TableError
+from hybrid_trainer.train import train
+from tests.conftest import make_config, price_frame
 from tests.data.bad_tables import BAD_TABLES
 from tests.data.tables import FEW_EXAMPLES
 
@@ -196,3 +198,32 @@ def test_a_table_is_too_short_where_every_instrument_is() -> None:
     said = "row(s), too few: 5 are needed for one window"
     assert rules.length_fault("t.csv", [(0, 4), (4, 7)]) == f"t.csv: the longest instrument has 4 {said}"
     assert rules.length_fault("t.csv", [(0, 4)]) == f"t.csv: there are 4 {said}"
+
+
+def test_a_run_leaves_a_report_of_what_was_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = price_frame(120)
+    frame.write_csv(tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open("a") as stream:
+        stream.write("2020-09-01,A,1,2,0.5,inf,1\n")
+    config = make_config(
+        "data=csv",
+        f"data.path={tmp_path}/t.csv",
+        "data.instrument=instrument",
+        "data.on_error=drop",
+        f"paths.root={tmp_path}",
+    )
+    monkeypatch.setattr("hybrid_trainer.train._run", lambda config, run, table: None)
+    train(config, tmp_path / "run", [])
+    report = json.loads((tmp_path / "run" / "data_report.json").read_text())
+    assert (report["rows_read"], report["rows_kept"]) == (241, 240)
+    (dropped,) = report["dropped"]
+    assert (dropped["column"], dropped["rows"]) == ("close", 1)
+    said = f"{tmp_path}/t.csv:242: column 'close': inf is not a finite number"
+    assert dropped["first"] == [said]
+    assert f"1 row(s) dropped: column 'close'; the first: {said}" in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("key", ["on_error", "cache"])
+def test_the_ways_of_reading_are_checked(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^data\.{key}: 'maybe' is not one of "):
+        make_config(f"data.{key}=maybe")
