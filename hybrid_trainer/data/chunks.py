@@ -63,7 +63,11 @@ def careful_csv(part: Part, names: list[str], layout: Layout, problems: Problems
 def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
     """Yield a Parquet file's rows, with the columns that its folders name."""
     file = str(part.path)
-    schema = parquet_schema(part.path)
+    try:
+        schema = parquet_schema(part.path)
+    except TableError as error:
+        problems.add(str(error))
+        return
     told = _tell_columns(part, schema, layout, problems)
     inside = [name for name in layout.all_columns if name in schema and name not in part.constants]
     constants = [
@@ -78,7 +82,7 @@ def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
             yield Chunk(file, frame.with_columns(constants), np.arange(first, first + len(frame)), told)
             first += len(frame)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{file}: not a Parquet file that can be read ({first_line(error)})") from error
+        problems.add(f"{file}: not a Parquet file that can be read ({first_line(error)})")
 
 
 def _tell_columns(part: Part, schema: dict[str, pl.DataType], layout: Layout, problems: Problems) -> frozenset[str]:

@@ -155,7 +155,7 @@ class Ingest:
         problems.begin_block(chunk.file)
         self._told |= chunk.told
         block: dict[str, Column] = {"timestamp": self._times(chunk)}
-        block["instrument"] = self._instruments(frame, line)
+        block["instrument"] = self._instruments(chunk)
         block["line"] = line + before
         numbers = {name: self._numbers(frame[name], line) for name in self.layout.number_columns}
         judged = {name: values for name, values in numbers.items() if name not in chunk.told}
@@ -168,6 +168,8 @@ class Ingest:
         block |= {f"numbers.{name}": numbers[name] for name in self.layout.numbers}
         block |= {f"labels.{name}": coder.encode(frame[name]) for name, coder in self._label_coders.items()}
         out = problems.bad_rows(len(frame)) if self.rules.on_error == "drop" else self._without_key(len(frame))
+        if chunk.told & {self.layout.timestamp, self.layout.instrument}:
+            out[:] = True  # rows without a key are no rows
         self.columns.append({name: values[~out] for name, values in block.items()} if out.any() else block)
 
     def _times(self, chunk: Chunk) -> NDArray[np.int64]:
@@ -175,11 +177,11 @@ class Ingest:
             return np.zeros(len(chunk.frame), dtype=np.int64)
         return self._clock.read(chunk.frame[self.layout.timestamp], chunk.line, self.problems)
 
-    def _instruments(self, frame: pl.DataFrame, line: Lines) -> NDArray[np.int64]:
-        if self.layout.instrument is None:
-            return np.zeros(len(frame), dtype=np.int64)
-        codes = self._coder.encode(frame[self.layout.instrument])
-        self.problems.add_where(self.layout.instrument, codes < 0, line, "the instrument is missing")
+    def _instruments(self, chunk: Chunk) -> NDArray[np.int64]:
+        if self.layout.instrument is None or self.layout.instrument in chunk.told:
+            return np.zeros(len(chunk.frame), dtype=np.int64)
+        codes = self._coder.encode(chunk.frame[self.layout.instrument])
+        self.problems.add_where(self.layout.instrument, codes < 0, chunk.line, "the instrument is missing")
         return codes.astype(np.int64)
 
     def _numbers(self, column: pl.Series, line: Lines) -> NDArray[np.float64]:

@@ -96,6 +96,24 @@ def test_what_integers_mean_is_told_by_all_of_them(tmp_path: Path, monkeypatch: 
     assert times([1362096000, 1362182400]) == [1362096000 * 10**9, 1362182400 * 10**9]
 
 
+def test_every_broken_file_of_a_folder_is_told(tmp_path: Path) -> None:
+    layout = Layout(timestamp="time", instrument="id", numbers=("x",))
+    sound = pl.DataFrame({"time": [1, 2], "id": ["A", "A"], "x": [1.0, 2.0]})
+    sound.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])
+    sound.drop("id").write_parquet(tmp_path / "c.parquet")
+    sound.drop("time").with_columns(x=pl.Series([np.inf, 1.0])).write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(TableError) as caught:
+        read_table(tmp_path, layout)
+    said = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert said[0].startswith("b.parquet: not a Parquet file that can be read (")
+    assert said[1:] == [
+        "c.parquet: there is no column 'id'",
+        "d.parquet: there is no column 'time'",
+        "d.parquet:1: column 'x': inf is not a finite number",
+    ]
+
+
 # Rows that are dropped.
 
 
