@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,8 @@ class Store:
         assert columns.folder is not None
         folder, place = columns.folder, self._tables / key
         write_json(folder / _MANIFEST, manifest | {"rows": columns.rows, "columns": columns.types()})
-        for name in columns.names:
-            _sync(columns.path(name))
+        with ThreadPoolExecutor() as pool:  # the disk does the work
+            list(pool.map(_sync, [columns.path(name) for name in columns.names]))
         folder.chmod(0o777 & ~umask())  # the maker's alone until here
         if place.exists() and self.open(key, "") is None:
             shutil.rmtree(place, ignore_errors=True)  # damaged

@@ -235,17 +235,17 @@ def _as_dates(values: Times) -> pl.Series:
 
 def _to_ns(column: pl.Series) -> Times:
     if getattr(column.dtype, "time_unit", None) == "us" and not column.null_count():
-        return column.to_physical().to_numpy() * 1000  # numpy, without polars' detour by a query
+        return column.cast(pl.Int64).to_numpy() * 1000
     return _physical(column, "ns").fill_null(0).to_numpy().astype(np.int64)
 
 
 def _physical(column: pl.Series, unit: Literal["us", "ns"]) -> pl.Series:
     """Dates or times as integers since 1970."""
     if column.dtype == pl.Date:
-        return column.cast(pl.Datetime(unit)).to_physical()
+        return column.cast(pl.Datetime(unit)).cast(pl.Int64)
     if getattr(column.dtype, "time_unit", None) != unit:
         column = column.dt.cast_time_unit(unit)
-    return column.to_physical()
+    return column.cast(pl.Int64)  # to_physical is a query, which waits for the threads that parse the next block
 
 
 def iso(nanoseconds: int | np.integer[Any]) -> str:
