@@ -38,6 +38,7 @@ def bench(session: nox.Session) -> None:
     """Seconds per epoch beside the floor, in one run; prints ratios."""
     install(session, "dev,bench")
     session.run("python", "benchmarks/epoch.py", *session.posargs)
+    session.run("python", "benchmarks/ingest.py")
 
 
 @nox.session

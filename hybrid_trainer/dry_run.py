@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from hybrid_trainer.config.schema import Config
-from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.seeding import seed_everything
+from hybrid_trainer.train import load
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ def dry_run(config: Config) -> None:
     Raises:
         UserError: what a run would raise before its first epoch ends.
     """
-    table = load_table(config.data, config.active_targets)  # torch isn't imported yet: a bad table is told at once
+    table = load(config)  # torch isn't imported yet: a bad table is told at once
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build
 

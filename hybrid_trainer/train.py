@@ -49,7 +49,9 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
         logging_to(directory / "train.log"),
     ):
         log.info("run %s", run.path)
-        table = _load(config)  # torch isn't imported yet: a bad table is told at once
+        table = load(config)  # torch isn't imported yet: a bad table is told at once
+        _log_table(config, table)
+        write_json(run.path / "data_report.json", table.report)
         _run(config, run, table)
         return run
 
@@ -96,8 +98,24 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     )
 
 
-def _load(config: Config) -> Table:
-    table = load_table(config.data, config.active_targets)
+def load(config: Config) -> Table:
+    """The table that a config names, checked; imports no torch.
+
+    Raises:
+        TableError: every fault found is in the text.
+    """
+    window = config.model.time_window
+    ahead = min(0 if isinstance(target, ColumnTarget) else target.horizon for target in config.active_targets.values())
+    return load_table(
+        config.data,
+        config.active_targets,
+        cache_dir=config.paths.cache_dir,
+        rows_needed=window + ahead,
+        why=f"for one window (model.time_window={window}) and its label",
+    )
+
+
+def _log_table(config: Config, table: Table) -> None:
     log.info("table %s: %d rows, %d instrument(s)", table.file, len(table), len(table.instruments))
     for name, target in config.active_targets.items():
         if isinstance(target, ColumnTarget):
@@ -109,7 +127,6 @@ def _load(config: Config) -> Table:
             )
     for note in table.notes:
         log.warning("%s", note)
-    return table
 
 
 def _log_split(data: Dataset) -> None:

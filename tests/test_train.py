@@ -88,6 +88,7 @@ def test_a_run_leaves_everything_that_the_directory_promises(finished: Path) -> 
         "history.jsonl",
         "resources.jsonl",
         "train.log",
+        "data_report.json",
         "split_report.json",
         "checkpoints/best.pt",
         "checkpoints/last.pt",

@@ -57,6 +57,11 @@ class DataConfig:
         "the instruments are sequences without a shared calendar (gestures, patients, sessions): each belongs to one "
         "part as a whole, and labels are purged within a sequence",
     )
+    on_error: str = key("raise", "a bad row: raise: refuse the table; drop: go on without it, and say so")
+    cache: str = key(
+        "auto",
+        "keep the checked table in paths.cache_dir for the next run: auto: from a million rows on; always; never",
+    )
     targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
     shuffle_labels: bool = key(
         False, "give every row another row's label: nothing is left to learn, and what still beats chance is a leak"
@@ -70,6 +75,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_choice("data.feature_set", self.feature_set, ["auto", "core", "technical", "none"])
         check_choice("data.missing", self.missing, ["error", "gap"])
+        check_choice("data.on_error", self.on_error, ["raise", "drop"])
+        check_choice("data.cache", self.cache, ["auto", "always", "never"])
         check_choice("data.scaler", self.scaler, ["standard", "robust", "none"])
         check_range("data.clip", self.clip, above=0)
         if self.max_gap not in (None, "auto"):
@@ -132,10 +139,10 @@ class UsStocksData(DataConfig):
 
 @dataclass(kw_only=True)
 class TableData(DataConfig):
-    """A file of the user's own: CSV (also gzipped) or Parquet, told apart by its suffix."""
+    """The user's own: a CSV (also gzipped) or Parquet file, told apart by its suffix, or a folder of Parquet files."""
 
     name: str = key("csv", "which source reads the table")
-    path: str | None = key(None, "the file; paths.processed_data_path where it isn't given")
+    path: str | None = key(None, "the file or folder; paths.processed_data_path where it isn't given")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -27,6 +27,9 @@ class PathsConfig:
     processed_data_path: str | None = key(None, "the default of data.path")
     model_save_path: str | None = key(None, "where finished models are published; null: only in the run directory")
     log_dir: str | None = key(None, "TensorBoard's root; null: in the run directory")
+    cache_dir: str | None = key(
+        None, "where large tables are kept between runs; null: hybrid_trainer in $XDG_CACHE_HOME or ~/.cache"
+    )
 
 
 @dataclass(kw_only=True)

@@ -54,11 +54,15 @@ class Layout:
         return list(dict.fromkeys([*self.prices.values(), *adjusted, *self.numbers]))
 
     @property
+    def category_columns(self) -> list[str]:
+        """Every column that is read as text: categories, and the split's."""
+        return [*self.categories, *([self.split] if self.split and self.split not in self.categories else [])]
+
+    @property
     def all_columns(self) -> list[str]:
         """Every column that is read, each once."""
         keys = [self.timestamp, *([self.instrument] if self.instrument else [])]
-        split = [self.split] if self.split else []
-        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *self.categories, *split]))
+        return list(dict.fromkeys([*keys, *self.number_columns, *self.labels, *self.category_columns]))
 
 
 def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: list[str], file: str) -> Layout:

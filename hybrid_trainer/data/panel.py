@@ -101,7 +101,7 @@ def _feature_matrix(
             _copy_column(table.numbers[name], name, matrix[:, index])
     except TooLargeError as error:
         raise TableError(
-            f"{table.file}:{table.line[error.row]}: column '{error.name}': {error.value:g} is too large for a "
+            f"{table.place(error.row)}: column '{error.name}': {error.value:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
         ) from error
     for index, entry in enumerate(selected):

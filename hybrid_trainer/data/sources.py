@@ -1,247 +1,211 @@
-"""From a file to a `Table`: CSV and Parquet, the user's own or the embedded set. Imports no torch."""
+"""From what a config names to a `Table`: files of the user's own, the embedded set, synthetic. Imports no torch."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
 from hybrid_trainer.config.data import DataConfig, SyntheticData, TableData
 from hybrid_trainer.config.targets import TargetConfig
-from hybrid_trainer.data import checks, csv_diagnosis, synthetic
+from hybrid_trainer.data import synthetic
+from hybrid_trainer.data.checks import Problems
+from hybrid_trainer.data.chunks import Chunk, OddFileError, chunks_of, frame_chunks
+from hybrid_trainer.data.columns import Columns
 from hybrid_trainer.data.gaps import cut_at_gaps
+from hybrid_trainer.data.ingest import Ingest, Rules
 from hybrid_trainer.data.layout import Layout, layout_for
-from hybrid_trainer.data.table import Coded, Table, note_on_order
-from hybrid_trainer.data.timestamps import parse_timestamps
-from hybrid_trainer.data.vocabulary import category_texts
+from hybrid_trainer.data.parts import columns_of, content_digest, find_parts, is_csv, stamp
+from hybrid_trainer.data.store import VERSION, Store, cache_folder, table_of
+from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError, did_you_mean
 
-SINGLE_INSTRUMENT = "all"
 SYNTHETIC = "data=synthetic"
+CACHED_FROM = 1_000_000  # rows; with data.cache=auto, a smaller table is read anew in less time than it takes to notice
 
 
-def load_table(config: DataConfig, targets: dict[str, TargetConfig]) -> Table:
+def load_table(
+    config: DataConfig,
+    targets: dict[str, TargetConfig],
+    *,
+    cache_dir: str | None = None,
+    rows_needed: int = 1,
+    why: str = "",
+) -> Table:
     """Read and check the table that a config names, with the columns that the active targets need.
 
+    Args:
+        cache_dir: where large tables are kept between runs; see `store.cache_folder`.
+        rows_needed: rows that one instrument must have at least; `why` says what for.
+
     Raises:
-        TableError: the file can't be read or its content is wrong; every fault found is in the text.
+        TableError: the table can't be read or its content is wrong; every fault found is in the text.
     """
-    table = _load(config, check_columns(config, targets))
+    rules = Rules(missing=config.missing, on_error=config.on_error, rows_needed=rows_needed, why=why)
+    source = (
+        _synthetic_source(config, targets, rules)
+        if isinstance(config, SyntheticData)
+        else _file_source(table_path(config), rules, lambda columns, file: layout_for(config, targets, columns, file))
+    )
+    most_in_memory = {"auto": CACHED_FROM, "always": 0, "never": None}[config.cache]
+    table = _table(source, most_in_memory, Store(cache_folder(cache_dir)))
     return cut_at_gaps(table, config.max_gap, independent=config.independent_sequences)
-
-
-def _load(config: DataConfig, layout: Layout) -> Table:
-    if not isinstance(config, SyntheticData):
-        return read_table(table_path(config), layout, missing=config.missing)
-    frame = synthetic.frame(config)
-    line = np.arange(1, len(frame) + 1, dtype=np.int64)
-    checked = _check(SYNTHETIC, frame, layout, config.missing, line)
-    checked.problems.raise_if_any()
-    return _sorted_table(SYNTHETIC, synthetic.digest(frame), frame, line, layout, checked)
 
 
 def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> Layout:
     """Look at a table's header alone: a wrong path or column is told before a run has a directory."""
     if isinstance(config, SyntheticData):
         return layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC)
-    path = table_path(config)
-    return layout_for(config, targets, header(path), str(path))
+    rules = Rules(missing=config.missing)
+    source = _file_source(table_path(config), rules, lambda columns, file: layout_for(config, targets, columns, file))
+    if source.faults:  # since it can't be used, everything else that is wrong is told as well
+        _table(source, None, Store(cache_folder(None)))
+    return source.layout
 
 
 def table_path(config: DataConfig) -> Path:
-    """The file that a config names: the user's own, or the embedded set."""
+    """The file or folder that a config names: the user's own, or the embedded set."""
     if isinstance(config, TableData):
         assert config.path is not None
         return Path(config.path)
     return Path(str(files("hybrid_trainer.data") / "us_stocks.csv.gz"))
 
 
-def header(path: Path) -> list[str]:
-    """The names of a file's columns; a file that isn't there, is empty or isn't a table is a TableError."""
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise TableError(f"{path}: {what} (looked for from the current folder {Path.cwd()})")
-    if path.stat().st_size == 0:
-        raise TableError(f"{path}: the file is empty; it needs a header line and rows")
-    if _is_parquet(path):
-        try:
-            return list(pl.read_parquet_schema(path))
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise TableError(f"{path}: not a Parquet file that can be read ({_line(error)})") from error
-    if not _is_csv(path):
-        raise TableError(f"{path}: the suffix '{path.suffix}' is not known; use .csv, .csv.gz or .parquet")
-    return csv_diagnosis.header(path)
-
-
-def read_table(path: Path, layout: Layout, *, missing: str = "error") -> Table:
-    """Read the columns of `layout`, check every row, sort by instrument and time.
+def read_table(path: Path, layout: Layout, *, missing: str = "error", on_error: str = "raise") -> Table:
+    """Read the columns of `layout`, check every row, sort by instrument and time; all in memory.
 
     Args:
-        missing: 'error' refuses a missing feature value, 'gap' keeps it as NaN.
+        missing, on_error: see `Rules`.
     """
-    columns = header(path)
-    lacking = [name for name in layout.all_columns if name not in columns]
-    if lacking:
-        raise TableError(
-            "\n".join(f"{path}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking)
-        )
-    frame, line = _read_parquet(path, layout) if _is_parquet(path) else _read_csv(path, layout)
-    if frame.is_empty():
-        raise TableError(f"{path}: there is a header, but no row")
-    checked = _check(str(path), frame, layout, missing, line)
-    if checked.problems.lines and _is_csv(path):  # now the exact lines are worth a slow look: a cell may hold several
-        checked = _check(str(path), frame, layout, missing, csv_diagnosis.row_lines(path))
-    problems, timestamp = checked.problems, checked.timestamp
-    if problems.lines and layout.instrument is None and len(np.unique(timestamp)) < len(timestamp):
-        problems.lines.insert(
-            0,
-            f"{path}: several rows have one time; if the table holds several instruments, name their column: "
-            f"data.instrument=COLUMN (columns: {', '.join(columns)})",
-        )
-    problems.raise_if_any()
-    return _sorted_table(str(path), _sha256(path), frame, line, layout, checked)
+
+    def checked(columns: list[str], file: str) -> Layout:
+        lacking = [name for name in layout.all_columns if name not in columns]
+        if lacking:
+            raise TableError(
+                "\n".join(f"{file}: there is no column '{name}'{did_you_mean(name, columns)}" for name in lacking)
+            )
+        return layout
+
+    source = _file_source(path, Rules(missing=missing, on_error=on_error), checked)
+    return _table(source, None, Store(cache_folder(None)))
 
 
-class _Checked(NamedTuple):
-    """Times, instruments and numbers of a frame in its own order, with every fault that is in them."""
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What is to be read, and how.
 
-    timestamp: NDArray[np.int64]
-    instrument: NDArray[np.int64]
-    instruments: tuple[str, ...]
-    numbers: dict[str, NDArray[np.float64]]
-    problems: checks.Problems
+    Attributes:
+        stamp, digest: whether the content has changed, told by looks alone, and told by the content.
+        newest: ns, when it was last written to.
+        chunks: its rows as blocks, read fast or with care. faults: what is known to be wrong before any row is read.
+        fast: whether there are two ways of reading.
+    """
 
-
-def _check(file: str, frame: pl.DataFrame, layout: Layout, missing: str, line: NDArray[np.int64]) -> _Checked:
-    problems = checks.Problems(file)
-    timestamp = parse_timestamps(frame[layout.timestamp], line, problems)
-    instrument, instruments = _instruments(frame, layout, line, problems)
-    numbers = {name: frame[name].to_numpy().astype(np.float64, copy=True) for name in layout.number_columns}
-    checks.check_numbers(
-        numbers, line, problems, may_be_missing=layout.optional if missing == "error" else tuple(numbers)
-    )
-    checks.check_whole(numbers, layout.whole, line, problems)
-    adjusted = {"adjusted close": layout.adjusted_close} if layout.adjusted_close else {}
-    checks.check_prices(numbers, {**layout.prices, **adjusted}, line, problems)
-    readable = ~(problems.rows_with_a_fault_in(layout.timestamp, len(frame)) | (instrument < 0))
-    checks.check_keys(
-        timestamp,
-        instrument,
-        instruments if layout.instrument else (),
-        line,
-        problems,
-        column=layout.timestamp,
-        readable=readable,
-    )
-    return _Checked(timestamp, instrument, instruments, numbers, problems)
+    file: str
+    layout: Layout
+    rules: Rules
+    stamp: Callable[[], str]
+    digest: Callable[[], str]
+    newest: int
+    chunks: Callable[[Problems, bool], Iterable[Chunk]]
+    faults: list[str]
+    fast: bool
 
 
-def _sorted_table(
-    file: str, sha256: str, frame: pl.DataFrame, line: NDArray[np.int64], layout: Layout, checked: _Checked
-) -> Table:
-    timestamp, instrument, instruments, numbers, _ = checked
-    order = np.lexsort((timestamp, instrument))
-    prices = {name: numbers[column][order] for name, column in layout.prices.items()}
-    if layout.adjusted_close:
-        prices = _adjust(prices, numbers[layout.adjusted_close][order])
-    return Table(
-        file=file,
-        sha256=sha256,
+def _file_source(path: Path, rules: Rules, layout_of: Callable[[list[str], str], Layout]) -> _Source:
+    parts = find_parts(path)
+    columns, faults = columns_of(parts)
+    try:
+        layout = layout_of(columns, str(path))
+    except TableError as error:
+        raise TableError("\n".join([*faults, str(error)])) from error
+    return _Source(
+        file=str(path),
         layout=layout,
-        timestamp=timestamp[order],
-        instrument=instrument[order],
-        instruments=instruments,
-        line=line[order],
-        prices=prices,
-        numbers={name: numbers[name][order] for name in layout.numbers},
-        labels={name: Coded.of(_label_texts(frame[name]))[order] for name in layout.labels},
-        categories={
-            **{name: Coded.of(category_texts(frame[name]))[order] for name in layout.categories},
-            **({layout.split: Coded.of(_label_texts(frame[layout.split]))[order]} if layout.split else {}),
-        },
-        notes=tuple(note_on_order(file, timestamp, instrument)),
+        rules=rules,
+        stamp=lambda: stamp(parts),
+        digest=lambda: content_digest(path, parts),
+        newest=max(part.path.stat().st_mtime_ns for part in parts),
+        chunks=lambda problems, careful: chunks_of(parts, columns, layout, problems, careful=careful),
+        faults=faults,
+        fast=is_csv(path) and not faults,
     )
 
 
-def _adjust(
-    prices: dict[str, NDArray[np.float64]], adjusted_close: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    factor = adjusted_close / prices["close"]
-    return {name: values / factor if name == "volume" else values * factor for name, values in prices.items()}
+def _synthetic_source(config: SyntheticData, targets: dict[str, TargetConfig], rules: Rules) -> _Source:
+    frame = synthetic.frame(config)
+    digest = synthetic.digest(frame)
+    return _Source(
+        file=SYNTHETIC,
+        layout=layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC),
+        rules=rules,
+        stamp=lambda: digest,
+        digest=lambda: digest,
+        newest=0,
+        chunks=lambda problems, careful: frame_chunks(SYNTHETIC, frame),
+        faults=[],
+        fast=False,
+    )
 
 
-def _read_csv(path: Path, layout: Layout) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    """Read fast; where polars finds a fault, read again slowly to say where each fault is."""
-    types: dict[str, Any] = dict.fromkeys(layout.all_columns, pl.String)
-    types |= dict.fromkeys(layout.number_columns, pl.Float64)
+def _table(source: _Source, most_in_memory: int | None, store: Store) -> Table:
+    """Take a table from the store, or read it: fast, and where anything is odd again with care."""
+    looks = source.stamp()
+    digest = (most_in_memory is not None and store.digest(looks)) or source.digest()
+    table = None if most_in_memory is None else store.open(_key(source, digest), source.file)
+    if table is not None:
+        if fault := source.rules.length_fault(source.file, table.blocks):
+            raise TableError(fault)
+    else:
+        try:
+            table = _ingested(source, looks, digest, most_in_memory, store, careful=not source.fast)
+        except OddFileError:
+            table = _ingested(source, looks, digest, most_in_memory, store, careful=True)
+    if isinstance(table.timestamp, np.memmap):
+        store.remember(looks, digest, source.newest)
+    return table
+
+
+def _ingested(
+    source: _Source, looks: str, digest: str, most_in_memory: int | None, store: Store, *, careful: bool
+) -> Table:
+    columns = Columns(most_in_memory, store.new_folder)
     try:
-        frame = pl.read_csv(path, columns=layout.all_columns, schema_overrides=types, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        csv_diagnosis.raise_faults(path, layout.number_columns, _line(error))
-    if not any(frame[name].null_count() for name in layout.all_columns):
-        return frame, np.arange(2, len(frame) + 2, dtype=np.int64)
-    line = csv_diagnosis.row_lines(path)  # polars fills short rows up with nulls: they are refused here
-    if len(frame) != len(line):  # polars reads a blank line as an empty row
-        frame = frame.filter(~pl.Series(csv_diagnosis.blank_rows(path)[: len(frame)]))
-    return frame, line
+        ingest = Ingest(source.file, source.layout, source.rules, columns)
+        for fault in source.faults:
+            ingest.problems.add(fault)
+        ingest.take(source.chunks(ingest.problems, careful))
+        ingest.finish()
+        if ingest.problems.lines and not careful:
+            raise OddFileError  # a line of a CSV file is counted only by the careful reader
+        if source.rules.on_error == "raise" or ingest.problems.whole_file:
+            ingest.problems.raise_if_any()
+        if source.stamp() != looks:
+            raise TableError(f"{source.file}: the file changed while it was read; start again when it is complete")
+        manifest = ingest.manifest() | {"sha256": digest, "version": VERSION}
+        if columns.folder is None:
+            return table_of(columns, manifest)
+        store.publish(_key(source, digest), columns, manifest)
+    finally:
+        columns.discard_files()
+    table = store.open(_key(source, digest), source.file)
+    if table is None:
+        raise TableError(f"{source.file}: its copy in {store.folder} was removed while it was being made; start again")
+    return table
 
 
-def _read_parquet(path: Path, layout: Layout) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    try:
-        frame = pl.read_parquet(path, columns=layout.all_columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{path}: not a Parquet file that can be read ({_line(error)})") from error
-    wrong = [
-        f"{path}: column '{name}' holds {frame[name].dtype}, not numbers"
-        for name in layout.number_columns
-        if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.Boolean, pl.Null))
-    ]
-    if wrong:
-        raise TableError("\n".join(wrong))
-    return frame.with_columns(pl.col(layout.number_columns).cast(pl.Float64)), np.arange(1, len(frame) + 1)
-
-
-def _instruments(
-    frame: pl.DataFrame, layout: Layout, line: NDArray[np.int64], problems: checks.Problems
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Number the instruments in alphabetical order; tickers such as NA, TRUE and 007 stay text."""
-    if layout.instrument is None:
-        return np.zeros(len(frame), dtype=np.int64), (SINGLE_INSTRUMENT,)
-    texts = frame[layout.instrument].cast(pl.String)
-    problems.add_where(layout.instrument, texts.is_null().to_numpy(), line, "the instrument is missing")
-    names = tuple(sorted(texts.drop_nulls().unique().to_list()))
-    codes = texts.replace_strict(list(names), list(range(len(names))), default=-1, return_dtype=pl.Int64)
-    return codes.to_numpy().astype(np.int64), names
-
-
-def _label_texts(column: pl.Series) -> list[str | None]:
-    """Class labels as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None."""
-    if column.dtype.is_float():
-        whole = column.fill_nan(None).drop_nulls()
-        if ((whole == whole.round()) & (whole.abs() < 2**53)).all():  # beyond, neighbours would become one class
-            column = column.fill_nan(None).cast(pl.Int64)
-    elif column.dtype == pl.String and column.drop_nulls().str.contains(r"^-?(0|[1-9]\d*)(\.0+)?$").all():
-        column = column.str.replace(r"\.0+$", "")
-    return column.cast(pl.String).to_list()
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() in (".parquet", ".pq")
-
-
-def _is_csv(path: Path) -> bool:
-    return path.name.lower().endswith((".csv", ".csv.gz"))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _key(source: _Source, digest: str) -> str:
+    """The name of a stored table: all that its content depends on."""
+    told = {
+        "version": VERSION,
+        "on_error": source.rules.on_error,
+        "content": digest,
+        "layout": asdict(source.layout),
+        "missing": source.rules.missing,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +43,13 @@ class Table:
         file: where it came from, for messages; sha256: the digest of that file; layout: which of its columns are what.
         timestamp: (N,) int64, ns since 1970 UTC (or the file's own integers).
         instrument: (N,) int64 into `instruments`, which are in alphabetical order.
-        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1.
+        line: (N,) int64, the row's line in a CSV file, or its number in a Parquet file, from 1; see `place`.
         prices, numbers: (N,) float64 each, NaN where missing. labels, categories: text columns, (N,) each.
         breaks: the rows before which a gap in time lies, instruments' first rows apart; ascending.
-        notes: what was done to the rows on reading that a user should know.
+        notes: what was done to the rows on reading that a user should know; report: the same in numbers.
+        parts: the name of each file, and how many rows stand in the files before it.
+
+    The arrays of a large table are read-only maps of files.
     """
 
     file: str
@@ -61,6 +65,8 @@ class Table:
     categories: dict[str, Coded] = field(default_factory=dict)
     breaks: NDArray[np.int64] = field(default_factory=NO_BREAKS.copy)
     notes: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
+    report: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -79,15 +85,8 @@ class Table:
             return list(pairwise(starts.tolist()))
         return list(pairwise(np.union1d(starts, self.breaks).tolist()))
 
-
-def note_on_order(file: str, timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> list[str]:
-    """Say that the rows were sorted, where they were not in the order of time."""
-    in_order = _sorted_within(timestamp, instrument)
-    return [] if in_order else [f"{file}: the rows were not in the order of time; they were sorted"]
-
-
-def _sorted_within(timestamp: NDArray[np.int64], instrument: NDArray[np.int64]) -> bool:
-    """Whether each instrument's rows, however mixed with others', are in the order of time."""
-    by_instrument = np.argsort(instrument, kind="stable")
-    times, codes = timestamp[by_instrument], instrument[by_instrument]
-    return bool(((np.diff(times) >= 0) | (np.diff(codes) != 0)).all())
+    def place(self, row: int) -> str:
+        """Where a row came from, as file:line."""
+        line = int(self.line[row])
+        file, before = next(((f, b) for f, b in reversed(self.parts) if b < line), (self.file, 0))
+        return f"{file}:{line - before}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -28,76 +28,224 @@ _OFFSET_FORMATS = (
 )
 _TOO_FAR = "is too far away; times lie between the years 1678 and 2261"
 _LARGEST_US = 9_223_372_036_854_775  # int64 ns end in the year 2262
+_LARGEST = np.iinfo(np.int64).max
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
+_ROWS = 1 << 20  # at a time, where a whole column is rewritten
+_MICROSECOND_CHARACTERS = 26  # of 2013-03-01T16:00:00.123456; finer times are longer
+
+Times = NDArray[np.int64]
 
 
-def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Problems) -> NDArray[np.int64]:
-    """Return (N,) int64; unreadable times are added to `problems` and become 0.
+class Clock:
+    """Reads a column of times block by block; the first block decides what the column holds.
 
     Text and dates without a zone are taken as UTC. Integers of 8 digits are dates (20130301), of 10, 13, 16 or 19
-    digits Unix seconds, milli-, micro- or nanoseconds; any other integers stay as they are, a plain clock.
+    digits Unix seconds, milli-, micro- or nanoseconds; any other integers stay as they are, a plain clock. Which of
+    them it is can be told only when all were seen, so `read` returns integers as they are and `finish` converts them.
     """
-    problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
-    if column.dtype.is_integer():
-        return _from_integers(column)
-    if column.dtype in (pl.Date, pl.Datetime):
-        far = _far_away(column)
-        problems.add_where(column.name, far, line, f"{{value}} {_TOO_FAR}", column.cast(pl.String).to_list())
-        return _to_ns(pl.select(pl.when(~pl.lit(pl.Series(far))).then(column)).to_series())
-    if column.dtype != pl.String:
-        problems.add_where(column.name, np.arange(len(column)) == 0, line, f"a column of {column.dtype}; {_RIGHT}")
-        return np.zeros(len(column), dtype=np.int64)
-    texts = column.str.strip_chars()
-    integers = texts.cast(pl.Int64, strict=False)
-    if integers.null_count() == column.null_count():
-        return _from_integers(integers)
-    parsed, far = _best_format(texts)
-    bad = (parsed.is_null() & column.is_not_null()).to_numpy() & ~far
-    problems.add_where(column.name, bad, line, f"'{{value}}' is not a time; {_RIGHT}", texts.to_list())
-    problems.add_where(column.name, far, line, f"'{{value}}' {_TOO_FAR}", texts.to_list())
-    return np.where(far, 0, _to_ns(parsed))
+
+    def __init__(self) -> None:
+        self.kind: str | None = None  # integers, times or texts
+        self.zoned: bool | None = None
+        self._form = _FORMATS[0]
+        self._lowest, self._highest = _LARGEST, -_LARGEST
+        self._all_dates = True
+        self._refused: set[str] = set()
+
+    def read(self, column: pl.Series, line: Times, problems: Problems) -> Times:
+        """Return (N,) int64, to be given to `finish`; unreadable times are added to `problems` and become 0."""
+        if column.null_count():
+            problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
+        if column.dtype.is_integer():
+            self._same_kind("integers", column.name, problems)
+            return self._integers(column.cast(pl.Int64))
+        if column.dtype in (pl.Date, pl.Datetime):
+            self._same_kind("times", column.name, problems)
+            self._same_zone(getattr(column.dtype, "time_zone", None) is not None, column.name, problems)
+            far = _far_away(column)
+            if not far.any():
+                return _to_ns(column)
+            problems.add_where(column.name, far, line, f"{{value}} {_TOO_FAR}", column.cast(pl.String).to_list())
+            return _to_ns(pl.select(pl.when(~pl.lit(pl.Series(far))).then(column)).to_series())
+        if column.dtype != pl.String:
+            if column.dtype != pl.Null:
+                self._refuse(f"a column of {column.dtype}; {_RIGHT}", column.name, problems)
+            return np.zeros(len(column), dtype=np.int64)
+        return self._texts(column, line, problems)
+
+    def finish(self, values: Times) -> str | None:
+        """Convert integers, in place, to ns where they are dates or Unix times; returns what is wrong with them."""
+        if self.kind != "integers" or self._lowest > self._highest:
+            return None
+        digits = {len(str(abs(value))) for value in (self._lowest, self._highest)}
+        if digits == {8} and self._all_dates:
+            for start in range(0, len(values), _ROWS):
+                part = values[start : start + _ROWS]
+                part[:] = _to_ns(_as_dates(part))
+        elif len(digits) == 1 and (unit := _UNIX_DIGITS.get(digits.pop())) and unit > 1:
+            if max(abs(self._lowest), abs(self._highest)) > _LARGEST // unit:
+                return f"'{self._highest}' {_TOO_FAR}"
+            for start in range(0, len(values), _ROWS):
+                values[start : start + _ROWS] *= unit
+        return None
+
+    def _integers(self, column: pl.Series) -> Times:
+        if column.null_count() < len(column):
+            lowest, highest = int(column.min()), int(column.max())  # type: ignore[arg-type]
+            self._lowest, self._highest = min(self._lowest, lowest), max(self._highest, highest)
+            if self._all_dates:
+                eight = lowest >= 10**7 and highest < 10**8
+                known = column.drop_nulls().to_numpy() if eight else None
+                self._all_dates = known is not None and not _as_dates(known).null_count()
+        return column.fill_null(0).to_numpy().astype(np.int64)
+
+    def _texts(self, column: pl.Series, line: Times, problems: Problems) -> Times:
+        if self.kind == "texts" and (stamps := _parse_plain(column, self._form)) is not None:
+            return _to_ns(stamps)  # nearly every block of nearly every file
+        texts = column.str.strip_chars()
+        if self.kind is None and texts.null_count() < len(texts):
+            self._decide(texts)
+        elif self.kind == "times":
+            self._same_kind("texts", column.name, problems)
+        if self.kind == "integers":
+            numbers = texts.cast(pl.Int64, strict=False)
+            self._tell_unread(column, texts, numbers, line, problems)
+            return self._integers(numbers)
+        stamps, far = _parse(texts, self._form)
+        self._tell_unread(column, texts, stamps, line, problems, but=far)
+        if far.any():
+            problems.add_where(column.name, far, line, f"'{{value}}' {_TOO_FAR}", texts.to_list())
+            stamps = pl.select(pl.when(~pl.lit(pl.Series(far))).then(stamps)).to_series()
+        return _to_ns(stamps)
+
+    def _decide(self, texts: pl.Series) -> None:
+        """Take the one way of reading that fits most rows."""
+        given = len(texts) - texts.null_count()
+        numbers = given - (texts.cast(pl.Int64, strict=False).null_count() - texts.null_count())
+        self.kind = "integers" if 2 * numbers > given else "texts"
+        if self.kind == "integers":
+            return
+        fewest = len(texts) + 1
+        for form in (*_FORMATS, *_OFFSET_FORMATS):
+            missing = _parse(texts, form)[0].null_count()
+            if missing < fewest:
+                self._form, fewest = form, missing
+            if missing == texts.null_count():
+                break
+        self.zoned = self._form in _OFFSET_FORMATS
+
+    def _tell_unread(
+        self,
+        column: pl.Series,
+        texts: pl.Series,
+        read: pl.Series,
+        line: Times,
+        problems: Problems,
+        but: NDArray[np.bool_] | None = None,
+    ) -> None:
+        if read.null_count() == texts.null_count():
+            return
+        bad = (read.is_null() & texts.is_not_null()).to_numpy()
+        if but is not None:
+            bad &= ~but
+        values = texts.to_list()
+        others = _other_zone(texts, bad, self.zoned)
+        wrong = "has no offset where other rows have one" if self.zoned else "has an offset where other rows have none"
+        mixed = f"'{{value}}' {wrong}; write all times with an offset from UTC, or all without"
+        problems.add_where(column.name, bad & ~others, line, f"'{{value}}' is not a time; {_RIGHT}", values)
+        problems.add_where(column.name, others, line, mixed, values)
+
+    def _refuse(self, text: str, column: str, problems: Problems) -> None:
+        """Say once per file that a whole column is wrong."""
+        said = f"{problems.file}: column '{column}': {text}"
+        if said not in self._refused:
+            self._refused.add(said)
+            problems.add(said)
+
+    def _same_kind(self, kind: str, column: str, problems: Problems) -> None:
+        if self.kind not in (None, kind):
+            self._refuse(f"it holds {kind}, where {self.kind} stood before; write one kind of time", column, problems)
+        self.kind = self.kind or kind
+
+    def _same_zone(self, zoned: bool, column: str, problems: Problems) -> None:
+        if self.zoned not in (None, zoned):
+            has = "times with a zone, where there was none" if zoned else "times without a zone, where there was one"
+            self._refuse(f"it holds {has} before; write all with a zone, or all without", column, problems)
+        self.zoned = zoned
 
 
-def _best_format(texts: pl.Series) -> tuple[pl.Series, NDArray[np.bool_]]:
-    """Read all rows with the one format that fits most of them; also returns which are too far away for ns."""
-    forms = [(form, None) for form in _FORMATS] + [(form, "UTC") for form in _OFFSET_FORMATS]
-    best: tuple[str, str | None] = forms[0]
-    fewest = len(texts) + 1
-    for form, zone in forms:
-        missing = texts.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False).null_count()
-        if missing < fewest:
-            best, fewest = (form, zone), missing
-        if missing == texts.null_count():
-            break
-    coarse, fine = (
-        texts.str.to_datetime(best[0], time_unit=unit, time_zone=best[1], strict=False) for unit in ("us", "ns")
-    )
-    return fine, _far_away(coarse)
+def parse_timestamps(column: pl.Series, line: Times, problems: Problems) -> Times:
+    """Return (N,) int64 of a whole column; see `Clock`."""
+    clock = Clock()
+    values = clock.read(column, line, problems)
+    wrong = clock.finish(values)
+    if wrong:
+        problems.add(f"{problems.file}: column '{column.name}': {wrong}")
+    return values
+
+
+def _parse(texts: pl.Series, form: str) -> tuple[pl.Series, NDArray[np.bool_]]:
+    """Read texts by one format: times, null where it doesn't fit, and which are too far away for ns."""
+    plain = _parse_plain(texts, form)
+    if plain is not None:
+        return plain, np.zeros(len(texts), dtype=bool)
+    zone = "UTC" if form in _OFFSET_FORMATS else None
+    coarse = texts.str.to_datetime(form, time_unit="us", time_zone=zone, strict=False)
+    far = _far_away(coarse)
+    longest = texts.str.len_bytes().max()
+    if isinstance(longest, int) and longest > _MICROSECOND_CHARACTERS:
+        return texts.str.to_datetime(form, time_unit="ns", time_zone=zone, strict=False), far
+    return coarse, far
+
+
+def _parse_plain(texts: pl.Series, form: str) -> pl.Series | None:
+    """Read texts without a fraction of a second, five times as fast; None unless that fits all of them."""
+    if form in _OFFSET_FORMATS:
+        return None
+    stamps = texts.str.to_datetime(form.replace("%.f", ""), time_unit="us", strict=False, cache=False)
+    return None if stamps.null_count() > texts.null_count() or _far_away(stamps).any() else stamps
+
+
+def _other_zone(texts: pl.Series, bad: NDArray[np.bool_], zoned: bool | None) -> NDArray[np.bool_]:
+    """Which of the unread texts are times, only with an offset where none is expected, or the other way round."""
+    others = np.zeros(len(texts), dtype=bool)
+    if zoned is None or not bad.any():
+        return others
+    unread = texts.filter(pl.Series(bad))
+    found = np.zeros(len(unread), dtype=bool)
+    for form in _FORMATS if zoned else _OFFSET_FORMATS:
+        found |= _parse(unread, form)[0].is_not_null().to_numpy()
+    others[bad] = found
+    return others
 
 
 def _far_away(column: pl.Series) -> NDArray[np.bool_]:
     """Which times int64 ns cannot hold: those before 1678 and after 2261."""
-    coarse = column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column.dt.cast_time_unit("us")
-    microseconds = coarse.to_physical().fill_null(0).to_numpy()
-    return np.asarray(np.abs(microseconds) > _LARGEST_US)
+    physical = _physical(column, "us")
+    lowest, highest = physical.min(), physical.max()
+    if lowest is None or (lowest >= -_LARGEST_US and highest <= _LARGEST_US):  # type: ignore[operator]
+        return np.zeros(len(column), dtype=bool)
+    return np.asarray(np.abs(physical.fill_null(0).to_numpy()) > _LARGEST_US)
 
 
-def _from_integers(column: pl.Series) -> NDArray[np.int64]:
-    values = column.cast(pl.Int64).fill_null(0).to_numpy().astype(np.int64)
-    digits = {len(str(abs(int(value)))) for value in (values.min(), values.max())} if len(values) else set()
-    if digits == {8}:
-        dates = pl.Series(values).cast(pl.String).str.to_datetime("%Y%m%d", time_unit="ns", strict=False)
-        if not dates.null_count():
-            return _to_ns(dates)
-    if len(digits) == 1 and (unit := _UNIX_DIGITS.get(digits.pop())):
-        return values * unit
-    return values
+def _as_dates(values: Times) -> pl.Series:
+    return pl.Series(values).cast(pl.String).str.to_datetime("%Y%m%d", time_unit="ns", strict=False)
 
 
-def _to_ns(column: pl.Series) -> NDArray[np.int64]:
-    stamps = column.cast(pl.Datetime("ns")) if column.dtype == pl.Date else column.dt.cast_time_unit("ns")
-    return stamps.to_physical().fill_null(0).to_numpy().astype(np.int64)
+def _to_ns(column: pl.Series) -> Times:
+    if getattr(column.dtype, "time_unit", None) == "us" and not column.null_count():
+        return column.cast(pl.Int64).to_numpy() * 1000
+    return _physical(column, "ns").fill_null(0).to_numpy().astype(np.int64)
+
+
+def _physical(column: pl.Series, unit: Literal["us", "ns"]) -> pl.Series:
+    """Dates or times as integers since 1970."""
+    if column.dtype == pl.Date:
+        return column.cast(pl.Datetime(unit)).cast(pl.Int64)
+    if getattr(column.dtype, "time_unit", None) != unit:
+        column = column.dt.cast_time_unit(unit)
+    return column.cast(pl.Int64)  # to_physical is a query, which waits for the threads that parse the next block
 
 
 def iso(nanoseconds: int | np.integer[Any]) -> str:

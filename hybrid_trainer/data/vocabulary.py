@@ -46,14 +46,14 @@ class Vocabulary:
         return np.asarray(table[codes])  # code -1 takes the last entry
 
 
-def category_texts(column: pl.Series) -> list[str | None]:
+def category_texts(column: pl.Series) -> pl.Series:
     """Categories as text: 1 and 1.0 are both '1', 007 stays as it is, a missing one is None.
 
     Each value is read by itself: a file to predict on may hold others beside it, and must give the same text.
     """
     if column.dtype.is_float():
         column = column.fill_nan(None)
-    return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1").to_list()
+    return column.cast(pl.String).str.replace(r"^(-?(?:0|[1-9]\d*))\.0+$", "$1")
 
 
 def fit_vocabularies(table: Table, rows: NDArray[np.int64]) -> dict[str, Vocabulary]:

@@ -1,6 +1,6 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
-config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  split_report.json
+config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  data_report.json  split_report.json
 tensorboard/  checkpoints/{last,best}.pt  model/ (the bundle)  report/
 """
 

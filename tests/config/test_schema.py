@@ -78,6 +78,7 @@ def test_the_top_of_the_config_is_the_promised_one() -> None:
         "processed_data_path",
         "model_save_path",
         "log_dir",
+        "cache_dir",
     ]
 
 

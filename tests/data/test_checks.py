@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hybrid_trainer.data.checks import Problems, check_keys, check_numbers, check_prices
+from hybrid_trainer.data.checks import MISSING, Problems, Spreads, check_numbers, check_prices
 from hybrid_trainer.errors import TableError
 
 NAN, INF = np.nan, np.inf
@@ -83,40 +83,59 @@ def test_a_missing_price_is_neither_positive_nor_negative(problems: Problems) ->
     assert problems.lines == []
 
 
-def keys(times: list[int], instruments: list[int], line: np.ndarray, problems: Problems) -> list[str]:
-    check_keys(np.array(times), np.array(instruments), ("A", "B"), line, problems)
-    return problems.lines
-
-
-def test_one_row_per_instrument_and_time_is_right(problems: Problems) -> None:
-    assert keys([1, 2, 1, 2], [0, 0, 1, 1], lines_from(2, 4), problems) == []
-
-
-def test_a_second_row_for_a_key_is_told_with_the_first(problems: Problems) -> None:
-    found = keys([1, 2, 1, 1, 1], [0, 0, 1, 0, 0], lines_from(2, 5), problems)
-    assert [line.partition(" already in ")[2] for line in found] == [
-        "row 2; keep one row per instrument and time",
-        "row 5; keep one row per instrument and time",
-    ]
-    assert all("instrument 'A' has this time" in line for line in found)
-    assert [line.split(":")[1] for line in found] == ["5", "6"]
-
-
-def test_a_row_whose_key_cannot_be_read_is_no_duplicate(problems: Problems) -> None:
-    readable = np.array([True, False, False, True])
-    check_keys(np.zeros(4), np.zeros(4, dtype=int), ("A",), lines_from(2, 4), problems, readable=readable)
-    assert [line.split(":")[1] for line in problems.lines] == ["5"]
-
-
-def test_a_table_without_instruments_is_told_of_its_time_alone(problems: Problems) -> None:
-    check_keys(np.array([7, 7]), np.zeros(2, dtype=int), (), lines_from(2, 2), problems, column="Date")
-    assert problems.lines == [
-        "t.csv:3: column 'Date': this time stands already in row 2; keep one row per time",
-    ]
-
-
 def test_the_rows_with_a_fault_in_a_column_are_known(problems: Problems) -> None:
     problems.add_where("x", np.array([True, False, False]), lines_from(2, 3), "is wrong")
     problems.add_where("x", np.array([False, False, True]), lines_from(2, 3), "is odd")
     assert problems.rows_with_a_fault_in("x", 3).tolist() == [True, False, True]
     assert problems.rows_with_a_fault_in("y", 3).tolist() == [False, False, False]
+
+
+def test_blocks_are_judged_one_after_the_other_and_counted_together(problems: Problems) -> None:
+    problems.add_where("x", np.array([True, False]), lines_from(2, 2), "{value} is odd", np.array([1.5, 2]))
+    problems.begin_block("u.csv")
+    assert problems.bad_rows(2).tolist() == [False, False]
+    problems.add_where("x", np.array([True, True, True]), lines_from(7, 3), "{value} is odd", np.array([3, 4, 5.0]))
+    problems.add_where("y", np.array([False, True, False]), lines_from(7, 3), "is wrong")
+    assert problems.bad_rows(3).tolist() == [True, True, True]
+    assert problems.rows_with_a_fault_in("y", 3).tolist() == [False, True, False]
+    assert problems.lines == [
+        "t.csv:2: column 'x': 1.5 is odd",
+        "u.csv:7: column 'x': 3 is odd",
+        "u.csv:8: column 'x': 4 is odd (and 1 more such rows)",
+        "u.csv:8: column 'y': is wrong",
+    ]
+    assert [(entry["column"], entry["rows"]) for entry in problems.as_report()] == [("x", 4), ("y", 1)]
+
+
+def test_dropping_rows_mends_their_faults_but_no_fault_of_the_file(problems: Problems) -> None:
+    problems.add_where("x", np.array([True]), lines_from(2, 1), "is wrong")
+    assert not problems.whole_file
+    problems.add_where(None, np.array([True]), lines_from(2, 1), "is no text", mendable=False)
+    assert problems.whole_file
+    other = Problems("t.csv")
+    other.add("t.csv: no header")
+    assert other.whole_file
+
+
+def test_a_column_without_any_value_is_one_fault_and_a_constant_one_is_a_note(problems: Problems) -> None:
+    spreads = Spreads()
+    for block in ([NAN, NAN], [NAN, NAN]):
+        numbers = {"empty": np.array(block), "same": np.array([4.0, NAN]), "label": np.array(block)}
+        check_numbers(numbers, lines_from(2, 2), problems, may_be_missing=("label", "same"))
+        spreads.see(numbers | {"late": np.array([1.0, 2.0]) if not problems.lines else np.array([NAN, 3.0])})
+    spreads.tell_empty("t.csv", problems, but={"label"})
+    assert problems.lines == ["t.csv: column 'empty' holds no value in any row; leave it out, or fill it"]
+    assert spreads.notes_on_constants("t.csv", ["same", "late", "empty"]) == [
+        "t.csv: column 'same' holds 4 in every row; a constant tells a model nothing",
+        "t.csv: column 'late' holds 3 in every row; a constant tells a model nothing",
+    ]
+
+
+def test_an_empty_column_whose_fault_is_another_one_is_not_told_twice(problems: Problems) -> None:
+    problems.add_where("x", np.array([True]), lines_from(2, 1), "'a' is not a number")
+    spreads = Spreads()
+    spreads.see({"x": np.array([NAN])})
+    spreads.tell_empty("t.csv", problems, but=set())
+    assert problems.lines == ["t.csv:2: column 'x': 'a' is not a number"]
+    assert not problems.is_told("x", besides="'a' is not a number")
+    assert problems.is_told("x", besides=MISSING)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hybrid_trainer.data import csv_diagnosis
+from hybrid_trainer.data.checks import Problems
 from hybrid_trainer.errors import TableError
+from tests.data.tables import SOME_EXAMPLES
 
 
 def write(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
@@ -18,10 +23,21 @@ def write(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
     return path
 
 
-def faults(path: Path, numbers: list[str]) -> list[str]:
-    with pytest.raises(TableError) as caught:
-        csv_diagnosis.raise_faults(path, numbers, "polars says so")
-    return str(caught.value).replace(f"{path}", path.name).splitlines()
+def read(path: Path, columns: list[str] | None = None) -> tuple[list[tuple[str | None, ...]], list[int], list[str]]:
+    """Rows, their lines, and what is wrong, in the words of the careful reader."""
+    names, said = csv_diagnosis.header(path)
+    problems = Problems(str(path))
+    rows: list[tuple[str | None, ...]] = []
+    lines: list[int] = []
+    for frame, line in csv_diagnosis.careful_blocks(path, names, columns or names, problems):
+        assert len(frame) == len(line)
+        rows += frame.rows()
+        lines += line.tolist()
+    return rows, lines, [text.replace(f"{path}", path.name) for text in [*said, *problems.lines]]
+
+
+def faults(path: Path) -> list[str]:
+    return read(path)[2]
 
 
 def header_fault(path: Path) -> str:
@@ -42,12 +58,16 @@ def header_fault(path: Path) -> str:
     ],
 )
 def test_the_header_names_the_columns(tmp_path: Path, text: str, names: list[str], name: str) -> None:
-    assert csv_diagnosis.header(write(tmp_path, text, name)) == names
+    assert csv_diagnosis.header(write(tmp_path, text, name)) == (names, [])
 
 
-def test_a_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
-    said = header_fault(write(tmp_path, "a,b,a,b\n"))
-    assert said == "t.csv:1: the column name 'a' stands in the header twice; names must differ"
+def test_every_name_that_stands_in_the_header_twice_is_told(tmp_path: Path) -> None:
+    names, said = csv_diagnosis.header(write(tmp_path, "\na,b,a,b,a\n"))
+    assert names == ["a", "b", "a", "b", "a"]
+    assert [text.partition("t.csv:")[2] for text in said] == [
+        "2: the column name 'a' stands in the header twice; names must differ",
+        "2: the column name 'b' stands in the header twice; names must differ",
+    ]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
@@ -57,54 +77,64 @@ def test_an_empty_header_is_told(tmp_path: Path, text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_the_first_line_that_is_not_utf_8_is_told_with_its_byte(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path, "a,b\n1,2\n1,größe\n".encode("latin-1"), name)
-    assert header_fault(path) == f"{name}:3: not UTF-8 (byte 0xf6); save the file as UTF-8"
+def test_bytes_that_are_not_utf_8_are_told_with_their_lines(tmp_path: Path, name: str) -> None:
+    said = "not UTF-8 (byte 0x{}); save the file as UTF-8"
+    path = write(tmp_path, b"a,b\n1,2\n1,gr\xf6\xdfe\n3,\xc3\xa4\n", name)
+    assert read(path) == ([("1", "2"), ("3", "ä")], [2, 4], [f"{name}:3: {said.format('f6')}"])
+    assert header_fault(write(tmp_path, b"a,\xf6\n1,2\n", name)) == f"{name}:1: {said.format('f6')}"
     far = write(tmp_path, b"a,b\n" + b"1,2\n" * 50_000 + b"1,\xff\n", f"far-{name}")
-    assert faults(far, ["a"]) == [f"far-{name}:50002: not UTF-8 (byte 0xff); save the file as UTF-8"]
+    assert faults(far) == [f"far-{name}:50002: {said.format('ff')}"]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_every_ragged_row_and_every_text_in_a_number_column_is_told(tmp_path: Path, name: str) -> None:
+def test_every_ragged_row_is_told_and_the_sound_ones_are_read(tmp_path: Path, name: str) -> None:
     text = "a,b,c\n1,2,3\nx,2,3\n1,2\n1,2,3,4\n,y,z\n"
-    assert faults(write(tmp_path, text, name), ["b", "a"]) == [
-        f"{name}:3: column 'a': 'x' is not a number",
-        f"{name}:4: 2 field(s) where the header has 3",
-        f"{name}:5: 4 field(s) where the header has 3",
-        f"{name}:6: column 'b': 'y' is not a number",
-    ]
+    assert read(write(tmp_path, text, name), ["c", "a"]) == (
+        [("3", "1"), ("3", "x"), ("z", None)],
+        [2, 3, 6],
+        [f"{name}:4: 2 field(s) where the header has 3", f"{name}:5: 4 field(s) where the header has 3"],
+    )
 
 
-def test_ten_faults_are_shown_and_the_others_counted(tmp_path: Path) -> None:
-    found = faults(write(tmp_path, "a\n" + "x\n" * 14), ["a"])
-    assert len(found) == 11
-    assert found[9:] == ["t.csv:11: column 'a': 'x' is not a number", "4 more such rows"]
-    assert len(faults(write(tmp_path, "a\n" + "x\n" * 10), ["a"])) == 10
+def test_blank_lines_and_quoted_line_breaks_count_as_lines_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, '\n\r\na,b\r\n,\nx,\n\n1,"2\n3"\n4,"5,""\n"')
+    rows = [(None, None), ("x", None), ("1", "2\n3"), ("4", '5,"\n')]
+    assert read(path) == (rows, [4, 5, 8, 10], [])  # a row is told by the last of its lines
 
 
-@pytest.mark.parametrize("number", ["1", "-1.5", "1e5", "+.5", "nan", "inf"])
-def test_what_python_reads_as_a_number_is_none_of_the_faults(tmp_path: Path, number: str) -> None:
-    assert faults(write(tmp_path, f"a\n{number}\nx\n"), ["a"]) == ["t.csv:3: column 'a': 'x' is not a number"]
+def test_a_quotation_mark_without_its_partner_costs_its_own_line_alone(tmp_path: Path) -> None:
+    said = 'a quotation mark without its partner; quote a whole cell, and write "" in it'
+    assert read(write(tmp_path, 'a,b\n1,2\nx"y,3\n4,5\n6\n')) == (
+        [("1", "2"), ("4", "5")],
+        [2, 4],
+        [f"t.csv:3: {said}", "t.csv:5: 1 field(s) where the header has 2"],
+    )
 
 
-def test_where_no_fault_is_found_the_readers_own_words_are_shown(tmp_path: Path) -> None:
-    assert faults(write(tmp_path, "a\n1\n"), ["a"]) == ["t.csv: not a CSV file that can be read (polars says so)"]
+CELLS = st.text(alphabet='ab,"\n ä€', max_size=5)
 
 
-def test_a_quoted_line_break_counts_as_a_line_of_the_file(tmp_path: Path) -> None:
-    text = 'a,b\n1,"two\nlines"\nx,y\n'
-    assert faults(write(tmp_path, text), ["a"]) == ["t.csv:4: column 'a': 'x' is not a number"]
-
-
-def test_the_line_of_each_row_is_known_unless_a_row_is_ragged(tmp_path: Path) -> None:
-    path = write(tmp_path, 'a,b\n,\nx,\n\n1,"2\n3"\n4,5\n')
-    assert csv_diagnosis.row_lines(path).tolist() == [2, 3, 6, 7]  # a row is told by the last of its lines
-    with pytest.raises(TableError) as caught:
-        csv_diagnosis.row_lines(write(tmp_path, "a,b\n1\n1,2\n1,2,3\n"))
-    assert [line.partition("t.csv:")[2] for line in str(caught.value).splitlines()] == [
-        "2: 1 field(s) where the header has 2",
-        "4: 3 field(s) where the header has 2",
-    ]
+@SOME_EXAMPLES
+@given(
+    table=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=12),
+    block=st.sampled_from([1, 7, 64, 1 << 20]),
+)
+def test_what_python_writes_is_read_back_whatever_the_size_of_a_block(
+    tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str, str]], block: int
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    lines = []
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        line = 1
+        for row in [("a", "b", "c"), *table]:
+            writer.writerow(row)
+            line += 1 + sum(cell.count("\n") for cell in row)
+            lines.append(line - 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_diagnosis, "_BLOCK", block)
+        rows, found, said = read(path)
+    assert ([tuple(cell or "" for cell in row) for row in rows], found, said) == (table, lines[1:], [])
 
 
 def test_a_gz_file_that_is_none_or_is_cut_off_is_told(tmp_path: Path) -> None:
@@ -113,8 +143,8 @@ def test_a_gz_file_that_is_none_or_is_cut_off_is_told(tmp_path: Path) -> None:
     assert header_fault(plain).endswith("not a CSV file that can be read (Not a gzipped file (b'a,'))")
     cut = tmp_path / "cut.csv.gz"
     cut.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 9000)[:-20])
-    (said,) = faults(cut, ["a"])
-    assert "not a CSV file that can be read (Compressed file ended before" in said
+    with pytest.raises(TableError, match=r"not a CSV file that can be read \(Compressed file ended before"):
+        read(cut)
 
 
 def test_a_gz_file_whose_content_is_damaged_is_told(tmp_path: Path) -> None:
@@ -132,8 +162,4 @@ def test_a_gz_file_that_is_none_has_no_line_zero(tmp_path: Path) -> None:
 def test_the_suffix_is_read_in_any_case(tmp_path: Path) -> None:
     path = tmp_path / "T.CSV.GZ"
     path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
-    assert csv_diagnosis.header(path) == ["a", "b"]
-
-
-def test_a_number_with_an_underscore_is_a_text(tmp_path: Path) -> None:
-    assert faults(write(tmp_path, "a\n1_000\n"), ["a"]) == ["t.csv:2: column 'a': '1_000' is not a number"]
+    assert csv_diagnosis.header(path) == (["a", "b"], [])

@@ -16,7 +16,8 @@ import pytest
 from hybrid_trainer.config.data import TableData, UsStocksData
 from hybrid_trainer.config.targets import ColumnTarget, SignalTarget, TargetConfig
 from hybrid_trainer.data.layout import Layout, layout_for
-from hybrid_trainer.data.sources import header, load_table, read_table
+from hybrid_trainer.data.parts import columns_of, find_parts
+from hybrid_trainer.data.sources import load_table, read_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
 from tests.conftest import make_config, price_frame
@@ -257,10 +258,10 @@ def test_several_faults_are_all_told_at_once(faults: Faults) -> None:
 def test_several_broken_lines_are_all_told_at_once(faults: Faults) -> None:
     text = HEADER + bar(1) + bar(2, bars="a,2,0.5,b,1") + "2020-01-03,A,1\n" + bar(4).strip() + ",8\n"
     assert faults(text) == [
-        "t.csv:3: column 'open': 'a' is not a number",
-        "t.csv:3: column 'close': 'b' is not a number",
         "t.csv:4: 3 field(s) where the header has 7",
         "t.csv:5: 8 field(s) where the header has 7",
+        "t.csv:3: column 'open': 'a' is not a number",
+        "t.csv:3: column 'close': 'b' is not a number",
     ]
 
 
@@ -272,7 +273,7 @@ def test_several_broken_lines_are_all_told_at_once(faults: Faults) -> None:
         (HEADER, "t.csv: there is a header, but no row"),
         (HEADER.strip(), "t.csv: there is a header, but no row"),
         (
-            HEADER.replace("low", "open") + bar(1),
+            HEADER.replace("low", "low,open") + bar(1, bars="1,2,0.5,1,1.5,100"),
             "t.csv:1: the column name 'open' stands in the header twice; names must differ",
         ),
         ((HEADER + bar(1, "Ä")).encode("latin-1"), "t.csv:2: not UTF-8 (byte 0xc4); save the file as UTF-8"),
@@ -292,12 +293,12 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
     def said(name: str) -> str:
         with pytest.raises(TableError) as caught:
-            header(Path(name))
+            columns_of(find_parts(Path(name)))
         return str(caught.value)
 
     where = f"(looked for from the current folder {tmp_path})"
     assert said("nope.csv") == f"nope.csv: does not exist {where}"
-    assert said("folder.csv") == f"folder.csv: is a folder, not a file {where}"
+    assert said("folder.csv") == "folder.csv: a folder without any .parquet file"
     assert said("t.txt") == "t.txt: the suffix '.txt' is not known; use .csv, .csv.gz or .parquet"
     assert said("t.parquet").startswith("t.parquet: not a Parquet file that can be read (")
 
@@ -317,7 +318,7 @@ def test_a_parquet_file_that_is_wrong_is_told(tmp_path: Path, monkeypatch: pytes
     )
     assert said(time=[1, 2], x=[1.0, None]).startswith("t.parquet:2: column 'x': a value is missing")
     assert said(time=[1, 2], xs=[1.0, 2.0]) == "t.parquet: there is no column 'x'; did you mean 'xs'?"
-    assert said(time=[1.5], x=[1.0]).startswith("t.parquet:1: column 'time': a column of Float64; write ISO dates")
+    assert said(time=[1.5], x=[1.0]).startswith("t.parquet: column 'time': a column of Float64; write ISO dates")
     twice = said(replace(NUMBERS, instrument="id"), time=[1, 1], id=["A", "A"], x=[1, 2])
     assert "t.parquet:2: " in twice
     assert "instrument 'A' has this time already in row 1" in twice

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.checks import Problems
-from hybrid_trainer.data.timestamps import parse_timestamps
+from hybrid_trainer.data.timestamps import Clock, parse_timestamps
 from tests.data.tables import SOME_EXAMPLES
 
 RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
@@ -147,7 +147,7 @@ def test_a_missing_time_is_told(values: list[Any], dtype: Any) -> None:
 
 @pytest.mark.parametrize(("values", "name"), [([1.5], "Float64"), ([True], "Boolean")])
 def test_a_column_that_cannot_hold_times_is_told_once(values: list[Any], name: str) -> None:
-    assert parse(values * 3) == ([0, 0, 0], [f"t.csv:2: column 'when': a column of {name}; {RIGHT}"])
+    assert parse(values * 3) == ([0, 0, 0], [f"t.csv: column 'when': a column of {name}; {RIGHT}"])
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,89 @@ def test_a_time_that_nanoseconds_cannot_hold_is_told(values: list[Any], shown: s
     found, lines = parse(values)
     assert found == [0, ns("2013-03-01")]
     assert lines == [f"t.csv:2: column 'when': {shown} is too far away; times lie between the years 1678 and 2261"]
+
+
+# Blocks, zones, and what can be told only in the end.
+
+
+def read_blocks(*blocks: list[Any], dtype: Any = None) -> tuple[list[int], list[str]]:
+    clock, problems = Clock(), Problems("t.csv")
+    parts, line = [], 2
+    for block in blocks:
+        parts.append(clock.read(pl.Series("when", block, dtype=dtype), np.arange(line, line + len(block)), problems))
+        line += len(block)
+    values = np.concatenate(parts)
+    wrong = clock.finish(values)
+    return values.tolist(), [*problems.lines, *([wrong] if wrong else [])]
+
+
+def test_the_first_block_with_a_time_decides_how_the_others_are_read() -> None:
+    found, lines = read_blocks([None], ["2013/03/01"], ["2013-03-02", "2013/03/03"], dtype=pl.String)
+    assert found == [0, ns("2013-03-01"), 0, ns("2013-03-03")]
+    assert lines == [
+        f"t.csv:2: column 'when': the time is missing; {RIGHT}",
+        f"t.csv:4: column 'when': '2013-03-02' is not a time; {RIGHT}",
+    ]
+
+
+def test_fractions_may_begin_in_a_later_block() -> None:
+    found, lines = read_blocks(["2013-03-01T00:00:01"], ["2013-03-01T00:00:01.5", "2013-03-01T00:00:02.123456789"])
+    assert (found, lines) == ([ns("2013-03-01T00:00:01"), ns("2013-03-01T00:00:01.5"), 1362096002123456789], [])
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        (([20130301], [20130401]), [ns("2013-03-01"), ns("2013-04-01")]),
+        (([20130301], [20139901]), [20130301, 20139901]),
+        (([20130301], [7]), [20130301, 7]),
+        ((["20130301"], ["20130401"]), [ns("2013-03-01"), ns("2013-04-01")]),
+        (([1362096000], [1362096001]), [1362096000 * 10**9, 1362096001 * 10**9]),
+        (([1362096000], [13620960010]), [1362096000, 13620960010]),
+    ],
+)
+def test_what_integers_are_is_told_when_all_were_seen(blocks: Any, expected: list[int]) -> None:
+    assert read_blocks(*blocks) == (expected, [])
+
+
+def test_among_integers_a_text_is_wrong() -> None:
+    found, lines = read_blocks(["20130301", "x", "20130401"])
+    assert found[::2] == [ns("2013-03-01"), ns("2013-04-01")]
+    assert lines == [f"t.csv:3: column 'when': 'x' is not a time; {RIGHT}"]
+
+
+def test_seconds_that_nanoseconds_cannot_hold_are_told() -> None:
+    (said,) = read_blocks([1362096000], [9999999999])[1]
+    assert said == "'9999999999' is too far away; times lie between the years 1678 and 2261"
+
+
+@pytest.mark.parametrize(
+    ("texts", "line", "said"),
+    [
+        (
+            ["2013-03-01T16:00:00Z", "2013-03-01T17:00:00+01:00", "2013-03-01T18:00:00"],
+            4,
+            "'2013-03-01T18:00:00' has no offset where other rows have one",
+        ),
+        (
+            ["2013-03-01 16:00:00", "2013-03-01 17:00:00+01:00", "2013-03-01 18:00:00"],
+            3,
+            "'2013-03-01 17:00:00+01:00' has an offset where other rows have none",
+        ),
+    ],
+)
+def test_times_with_and_without_an_offset_in_one_file_are_told(texts: list[str], line: int, said: str) -> None:
+    found, lines = parse(texts)
+    assert lines == [f"t.csv:{line}: column 'when': {said}; write all times with an offset from UTC, or all without"]
+    assert found[line - 2] == 0 and found[0] == ns("2013-03-01T16:00")
+
+
+def test_columns_of_two_kinds_are_told_once() -> None:
+    clock, problems = Clock(), Problems("a.parquet")
+    zoned = pl.Series("when", [datetime(2013, 3, 1)]).dt.replace_time_zone("UTC")
+    for column in (pl.Series("when", [datetime(2013, 3, 1)]), zoned, zoned, pl.Series("when", [5])):
+        clock.read(column, np.array([1]), problems)
+    assert [line.partition("column 'when': ")[2] for line in problems.lines] == [
+        "it holds times with a zone, where there was none before; write all with a zone, or all without",
+        "it holds integers, where times stood before; write one kind of time",
+    ]

@@ -74,8 +74,8 @@ def test_numbers_stand_for_the_same_categories_in_every_table(
     ],
 )
 def test_a_category_has_one_text_whatever_stands_beside_it(column: pl.Series, texts: list[str | None]) -> None:
-    assert category_texts(column) == texts
-    assert [category_texts(column[row : row + 1]) for row in range(len(column))] == [[text] for text in texts]
+    assert category_texts(column).to_list() == texts
+    assert [category_texts(column[row : row + 1]).to_list() for row in range(len(column))] == [[text] for text in texts]
 
 
 def table_of(sectors: list[str | None]) -> Table:

@@ -1,0 +1,118 @@
+"""A table's files as blocks of rows: read fast, or where something is odd, with care. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hybrid_trainer.data.checks import Problems
+from hybrid_trainer.data.csv_diagnosis import careful_blocks
+from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.parts import Part, first_line, is_csv, parquet_schema
+from hybrid_trainer.errors import TableError
+
+_ROWS = 1 << 17  # rows at a time: small enough for a processor's cache and for memory, large enough for numpy
+
+
+class Chunk(NamedTuple):
+    """Some rows of one file: the columns of a layout, and each row's line in a CSV or its number in a Parquet file.
+
+    `told`: columns that are known to be wrong throughout; their values are not looked at.
+    """
+
+    file: str
+    frame: pl.DataFrame
+    line: NDArray[np.int64]
+    told: frozenset[str] = frozenset()
+
+
+class OddFileError(Exception):
+    """The fast reader met something that the careful one must look at."""
+
+
+def fast_csv(part: Part, names: list[str], layout: Layout) -> Iterator[Chunk]:
+    """Yield a CSV file's rows, numbers already as numbers.
+
+    Raises:
+        OddFileError: polars can't read it, or a row may be short: it fills short rows and blank lines up with nulls.
+    """
+    columns = list(dict.fromkeys([*layout.all_columns, names[-1]]))
+    types = {name: pl.Float64 if name in layout.number_columns else pl.String for name in names}
+    line = 2
+    try:
+        query = pl.scan_csv(part.path, schema=types, infer_schema=False, glob=False).select(columns)
+        for frame in query.collect_batches(chunk_size=_ROWS):
+            if frame[names[-1]].null_count():
+                raise OddFileError
+            yield Chunk(str(part.path), frame, np.arange(line, line + len(frame)))
+            line += len(frame)
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        raise OddFileError from error
+
+
+def careful_csv(part: Part, names: list[str], layout: Layout, problems: Problems) -> Iterator[Chunk]:
+    """Yield a CSV file's sound rows, everything as text; what is broken is in `problems`."""
+    for frame, line in careful_blocks(part.path, names, layout.all_columns, problems):
+        yield Chunk(str(part.path), frame, line)
+
+
+def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
+    """Yield a Parquet file's rows, with the columns that its folders name."""
+    file = str(part.path)
+    try:
+        schema = parquet_schema(part.path)
+    except TableError as error:
+        problems.add(str(error))
+        return
+    told = _tell_columns(part, schema, layout, problems)
+    inside = [name for name in layout.all_columns if name in schema and name not in part.constants]
+    constants = [
+        pl.lit(part.constants.get(name), dtype=pl.String).alias(name)
+        for name in layout.all_columns
+        if name not in inside
+    ]
+    first = 1
+    try:
+        query = pl.scan_parquet(part.path, hive_partitioning=False, glob=False, cache=False).select(inside)
+        for frame in query.collect_batches(chunk_size=_ROWS):
+            yield Chunk(file, frame.with_columns(constants), np.arange(first, first + len(frame)), told)
+            first += len(frame)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        problems.add(f"{file}: not a Parquet file that can be read ({first_line(error)})")
+
+
+def _tell_columns(part: Part, schema: dict[str, pl.DataType], layout: Layout, problems: Problems) -> frozenset[str]:
+    """Record the columns that this file lacks, and those without numbers where numbers are needed."""
+    told = [name for name in layout.all_columns if name not in schema and name not in part.constants]
+    for name in told:
+        problems.add(f"{part.path}: there is no column '{name}'")
+    for name in layout.number_columns:
+        kind = pl.Null() if name in part.constants else schema.get(name, pl.Null())
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            problems.add(f"{part.path}: column '{name}' holds {kind}, not numbers")
+            told.append(name)
+    return frozenset(told)
+
+
+def chunks_of(
+    parts: list[Part], names: list[str], layout: Layout, problems: Problems, *, careful: bool
+) -> Iterator[Chunk]:
+    """Yield the rows of all files, in the order of the files."""
+    for part in parts:
+        if not is_csv(part.path):
+            yield from parquet(part, layout, problems)
+        elif careful:
+            yield from careful_csv(part, names, layout, problems)
+        else:
+            yield from fast_csv(part, names, layout)
+
+
+def frame_chunks(file: str, frame: pl.DataFrame) -> Iterator[Chunk]:
+    """Yield a frame that is in memory as blocks."""
+    for start in range(0, len(frame), _ROWS):
+        part = frame.slice(start, _ROWS)
+        yield Chunk(file, part, np.arange(start + 1, start + 1 + len(part)))
