@@ -31,9 +31,19 @@ OF_GROUP = {
     "data=synthetic": SYNTHETIC[1:],
 }
 
+SEQUENCES = (
+    "data.independent_sequences=true data.instrument=sequence data.features=[a] data.targets.own.column=b "
+    "data.targets.own.kind=regression model.heads=[own]"
+)
+WALK = "data.split.kind=walk_forward"
+DATES = "data.split.kind=date data.split.valid_from=2020-07-01 data.split.test_from=2020-09-01"
+CPCV = "data.split.kind=cpcv"
+
 # For each key the values that are tried, each with what it needs beside it; a new key must be entered here.
 VALUES: dict[str, list[str]] = {
     "seed": ["7"],
+    "plugins": ["[my_feature] data.extra_features=[mine]"],
+    "paths.cache_dir": ["cache data.cache=always"],
     "paths.root": ["elsewhere"],
     "paths.processed_data_path": ["t.csv data=csv data.instrument=instrument"],
     "paths.model_save_path": ["models"],
@@ -48,8 +58,31 @@ VALUES: dict[str, list[str]] = {
     "data.missing": ["error", "gap data.features=[holes]"],
     "data.targets": ["{signal:{builder:signal,classes:5}}", "{own:{column:b,kind:regression}}"],
     "data.shuffle_labels": ["true"],
-    "data.split.kind": ["chronological"],
+    "data.extra_features": ["[rsi_14]", "[rsi_14] data.features=[a]"],
+    "data.expressions": ["{step:\"col('close').log().diff(3)\"}"],
+    "data.categories": ["[b]"],
+    "data.context_missing": ["fallback data.context=[a,holes]", "error data.context=[a]"],
+    "data.max_gap": ["auto", "5", "3d", "null"],
+    "data.independent_sequences": [f"true {SEQUENCES}"],
+    "data.on_error": ["raise", "drop"],
+    "data.cache": ["auto", "never", "always paths.cache_dir=cache"],
+    "data.split.kind": ["chronological", "walk_forward", "cpcv", f"date {DATES}", "column data.split.column=part"],
     "data.split.fractions": ["[0.5,0.25,0.25]"],
+    "data.split.embargo": ["5", "3d", f"2 {WALK}", f"2d {CPCV}"],
+    "data.split.valid_from": [f"2020-06-20 {DATES}"],
+    "data.split.test_from": [f"2020-09-10 {DATES}"],
+    "data.split.train_from": [f"2020-04-01 {DATES}"],
+    "data.split.test_until": [f"2020-10-15 {DATES}"],
+    "data.split.folds": [f"3 {WALK} data.split.test_size=0.15 data.split.valid_size=0.15"],
+    "data.split.fold": [f"1 {WALK}", f"3 {CPCV}"],
+    "data.split.window": [f"rolling {WALK}"],
+    "data.split.test_size": [f"0.12 {WALK}"],
+    "data.split.valid_size": [f"0.2 {WALK} data.split.folds=2", f"0.2 {CPCV}"],
+    "data.split.groups": [f"4 {CPCV}"],
+    "data.split.test_groups": [f"1 {CPCV}"],
+    "data.split.column": ["part data.split.kind=column"],
+    "data.split.order": [f"{order} {SEQUENCES}" for order in ("shuffled", "file")],
+    "data.split.seed": [f"4 {SEQUENCES}"],
     "data.scaler": ["standard", "robust", "none"],
     "data.clip": ["null", "3.0"],
     "data.path": ["t.parquet"],
@@ -61,6 +94,7 @@ VALUES: dict[str, list[str]] = {
     "model.heads": ["[regime]", "[volatility,signal]"],
     "model.embeddings": ["{}", "{instrument:3}"],
     "model.use_context": ["false data.context=[a,b]"],
+    "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
     "model.pooling": ["last", "mean", "attention"],
     "model.context_units": ["4 data.context=[a,b]"],
     "model.trunk_units": ["8"],
@@ -80,6 +114,8 @@ VALUES: dict[str, list[str]] = {
     "training.clip_norm": ["null", "0.1"],
     "training.loss_weights": ["{signal:0.5}"],
     "training.losses": ["{volatility:mse}", "{signal:cross_entropy,sl_tp:huber}"],
+    "training.class_weights": ["none", "balanced", "capped"],
+    "training.class_weight_cap": ["2 training.class_weights=capped"],
     "training.schedule.kind": ["none", "plateau", "cosine", "onecycle"],
     "training.schedule.warmup_steps": ["5", "5 training.schedule.kind=cosine", "5 training.schedule.kind=none"],
     "training.schedule.monitor": ["valid/signal/macro_f1"],
@@ -108,14 +144,31 @@ TARGET_VALUES: dict[str, dict[str, list[str]]] = {
         "classes": ["3", "5"],
         "thresholds": ["[0.3]"],
         "lookback": ["10"],
+        "horizons": ["[1,5] model.heads=[mine_1,mine_5]"],
+        "threshold_quantiles": ["[0.3,0.7]"],
     },
-    "volatility": {"horizon": ["3"]},
-    "regime": {"horizon": ["5"], "threshold": ["0.3"]},
-    "sl_tp": {"horizon": ["3"], "atr_window": ["5"]},
+    "volatility": {"horizon": ["3"], "horizons": ["[1,5] model.heads=[mine_1,mine_5]"], "quantiles": ["[0.1,0.5,0.9]"]},
+    "regime": {
+        "horizon": ["5"],
+        "threshold": ["0.3"],
+        "horizons": ["[5,9] model.heads=[mine_5,mine_9]"],
+        "threshold_quantiles": ["[0.3,0.7]"],
+    },
+    "sl_tp": {"horizon": ["3"], "atr_window": ["5"], "horizons": ["[2,4] model.heads=[mine_2,mine_4]"]},
+    "triple_barrier": {
+        "horizon": ["5"],
+        "horizons": ["[3,6] model.heads=[mine_3,mine_6]"],
+        "take_profit": ["1.5"],
+        "stop_loss": ["1.5"],
+        "lookback": ["10"],
+        "uniqueness_weights": ["true"],
+    },
+    "future": {"columns": ["[a,close]"], "steps": ["4"], "horizon": ["0"]},
     "column": {
         "horizon": ["4"],
         "column": ["b"],
         "kind": ["regression", "classification"],
+        "quantiles": ["[0.2,0.5] data.targets.mine.kind=regression"],
         "allow_contemporaneous": ["true data.features=[a,b]"],
     },
 }
@@ -127,6 +180,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("options")
     frame = price_frame(rows=300)
     generator = np.random.default_rng(0)
+    (path / "my_feature.py").write_text(
+        "from hybrid_trainer.data.features import feature, lagged\n\n"
+        "feature('mine', 2)(lambda bars: bars.close / lagged(bars.close, 1) - 1)\n"
+    )
+    days = np.tile(np.arange(300), 2)
     holes = [None if row % 50 == 7 else float(row % 9) for row in range(len(frame))]
     frame = frame.with_columns(
         day=pl.col("timestamp"),
@@ -136,6 +194,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         a=pl.Series(generator.normal(size=len(frame))),
         b=pl.Series(generator.integers(0, 3, len(frame))),
         holes=pl.Series(holes, dtype=pl.Float64),
+        part=pl.Series(np.select([days < 170, days < 235], ["train", "valid"], "test")),
+        sequence=pl.Series([f"s{row // 20}" for row in range(len(frame))]),
     )
     frame.write_csv(path / "t.csv")
     frame.write_parquet(path / "t.parquet")
@@ -214,6 +274,8 @@ def test_every_key_of_every_target_trains(
     needed = [f"builder={builder}"]
     if builder == "column":
         needed += ["column=b", "kind=classification"]
+    if builder == "future":
+        needed += ["columns=[a]", "steps=2"]
     first, *rest = given.split()
     entry = [f"data.targets.mine.{word}" for word in (*needed, first)]
-    train_one_step(folder, tmp_path, [*TABLE, *SMALL, "model.heads=[mine]", *rest, *entry])
+    train_one_step(folder, tmp_path, [*TABLE, *SMALL, "model.heads=[mine]", *entry, *rest])
