@@ -29,13 +29,17 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.panel import Panel, build_panel
+from hybrid_trainer.data.room import IN_MEMORY, Room, on_disk
 from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
 from hybrid_trainer.data.segments import segments_report
 from hybrid_trainer.data.splits import clocks_of, make_split
+from hybrid_trainer.data.store import cache_folder
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
+from hybrid_trainer.data.targets import Target
 from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
+from hybrid_trainer.data.windows import LazyScaler
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -72,6 +76,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         TableError: no window fits, the split leaves a part empty, or a target has no labels to learn from.
     """
     window = config.model.time_window
+    room = room_for(config, table)
     panel = build_panel(
         table,
         feature_set=config.data.feature_set,
@@ -79,41 +84,39 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         context=table.layout.context,
         extra_features=config.data.extra_features,
         expressions=config.data.expressions,
+        room=room,
     )
     targets = build_targets(table, config.active_targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
         targets = shuffle_labels(targets, config.seed)
-    decidable = panel.decidable_rows(window)
-    _refuse_no_window(panel, decidable, window, table)
-    labelled = np.any([target.labelled[decidable] for target in targets], axis=0)
-    rows = decidable[labelled]
-    if not len(rows):
-        raise TableError(
-            f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
-            f"({', '.join(config.heads)})"
-        )
     independent = config.data.independent_sequences
     clocks = clocks_of(table, max(target.spec.horizon for target in targets), independent=independent)
+    rows, unlabelled = _decision_rows(config, table, panel, targets)
     split = make_split(config.data.split, table, rows, clocks)
+    del rows  # a table may have millions
     train = split.rows["train"]
     targets = fit_targets(targets, train, window)
-    for target in targets:
-        if target.spec.borders:
-            borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
-            log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
+    _log_borders(targets)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabularies = fit_vocabularies(table, train)
-    context, context_scaler = _scaled_context(config, panel, train, table.file)
-    ids = encode_inputs(table, vocabularies)
-    tensors = panel_tensors(scaler(panel.features), context, ids, targets).to(device)
+    context, context_scaler = _scaled_context(config, panel, train, table.file, room)
+    lazy = lazy_scaler(scaler, len(panel.feature_names)) if on_disk(panel.features) else None
+    tensors = panel_tensors(
+        scaler(panel.features) if lazy is None else panel.features,
+        context,
+        encode_inputs(table, vocabularies, room),
+        targets,
+        lazy,
+        room,
+    )
     report = split_report.report(
         split,
         panel.timestamps,
         panel.instrument,
         panel.instruments,
         targets,
-        unlabelled=int((~labelled).sum()),
+        unlabelled=unlabelled,
         segments=segments_report(panel.segments, table.blocks, window, len(table.breaks)),
         independent=independent,
     )
@@ -126,13 +129,51 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         scaler=scaler,
         context_scaler=context_scaler,
         vocabularies=vocabularies,
-        tensors=tensors,
+        tensors=tensors.to(device),
         time_window=window,
+        device=device,
     )
 
 
+def room_for(config: Config, table: Table) -> Room:
+    """Where the arrays of a run go: in memory where the table is, else in the cache folder where they are too large."""
+    if not table.key:
+        return IN_MEMORY
+    return Room(cache_folder(config.paths.cache_dir), config.data.in_memory_mib * 2**20)
+
+
+def _decision_rows(config: Config, table: Table, panel: Panel, targets: list[Target]) -> tuple[NDArray[np.int64], int]:
+    """The rows that end a window and have a label for some head; and how many end one without any label."""
+    decidable = panel.decidable_rows(config.model.time_window)
+    _refuse_no_window(panel, decidable, config.model.time_window, table)
+    labelled = np.zeros(len(panel), dtype=bool)
+    for target in targets:
+        labelled |= target.labelled
+    some = labelled[decidable]
+    rows = decidable if some.all() else decidable[some]
+    if not len(rows):
+        raise TableError(
+            f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
+            f"({', '.join(config.heads)})"
+        )
+    return rows, len(decidable) - len(rows)
+
+
+def _log_borders(targets: list[Target]) -> None:
+    for target in targets:
+        if target.spec.borders:
+            borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
+            log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
+
+
+def lazy_scaler(scaler: Scaler, features: int) -> LazyScaler:
+    """A scaler for features that are scaled when they are gathered."""
+    affine = scaler.affine(features)
+    return LazyScaler(torch.from_numpy(affine.center), torch.from_numpy(affine.scale), affine.clip)
+
+
 def _scaled_context(
-    config: Config, panel: Panel, train: NDArray[np.int64], file: str
+    config: Config, panel: Panel, train: NDArray[np.int64], file: str, room: Room
 ) -> tuple[NDArray[np.float32] | None, Scaler | None]:
     """The context of every row, scaled by its training rows, and the scaler; None where there are no blocks."""
     if panel.context is None:
@@ -145,7 +186,7 @@ def _scaled_context(
             len(panel.context_blocks[name]),
             100 * share,
         )
-    return scaler(panel.context), scaler
+    return scaler(panel.context, room), scaler
 
 
 def _refuse_no_window(

@@ -447,3 +447,54 @@ def test_a_predictor_predicts_from_units_what_the_model_predicts_from_scaled_win
         raw = trainer.model.eval()(batch.x, batch.context, batch.ids)["own"]
     torch.testing.assert_close(said, {"own_pred": to_prediction(raw, data.specs[0])})
     assert predictor.schema.origin["data_sha256"] == data.table.sha256
+
+
+# A table on disk.
+
+
+def on_disk_data(folder: Path, *overrides: str, rows: int = 200) -> tuple[Config, Dataset]:
+    cached = ["data.cache=always", f"paths.cache_dir={folder / 'cache'}", *overrides]
+    return make_data(folder, price_frame(rows), *TINY_RUN, *cached)
+
+
+def test_a_panel_on_disk_gives_the_batches_of_one_in_memory(tmp_path: Path) -> None:
+    _, held = make_data(tmp_path, price_frame(), *TINY_RUN)
+    for _ in range(2):  # the second time from the cache
+        _, mapped = on_disk_data(tmp_path, "data.in_memory_mib=0")
+        assert isinstance(mapped.panel.features, np.memmap) and mapped.tensors.lazy is not None
+        for part in ("train", "valid", "test"):
+            for ours, theirs in zip(mapped.loader(part, 16), held.loader(part, 16), strict=True):
+                assert same(
+                    [ours.x, ours.ids, ours.targets, ours.mask], [theirs.x, theirs.ids, theirs.targets, theirs.mask]
+                )
+        assert mapped.split_report == held.split_report
+    assert len(list((tmp_path / "cache" / "panels").iterdir())) == 1
+
+
+def test_a_cached_panel_that_fits_is_held_in_memory(tmp_path: Path) -> None:
+    _, data = on_disk_data(tmp_path)
+    assert not isinstance(data.panel.features, np.memmap) and data.tensors.lazy is None
+    _, held = make_data(tmp_path, price_frame(), *TINY_RUN)
+    assert torch.equal(data.tensors.features.nan_to_num(), held.tensors.features.nan_to_num())
+
+
+def test_other_features_and_other_gaps_are_other_panels(tmp_path: Path) -> None:
+    for override in ("data.feature_set=core", "data.feature_set=technical", "data.max_gap=null"):
+        on_disk_data(tmp_path, override, rows=400)
+    assert len(list((tmp_path / "cache" / "panels").iterdir())) == 2  # this table has no gap to cut at
+    frame = price_frame().with_row_index().filter(pl.col("index") != 150).drop("index")
+    for override in ("data.max_gap=1", "data.max_gap=null"):
+        make_data(tmp_path, frame, *TINY_RUN, "data.cache=always", f"paths.cache_dir={tmp_path / 'cache'}", override)
+    assert len(list((tmp_path / "cache" / "panels").iterdir())) == 4
+
+
+def test_training_from_a_panel_on_disk_repeats_bit_for_bit(tmp_path: Path) -> None:
+    config, data = on_disk_data(tmp_path, "data.in_memory_mib=0")
+    trained = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        trainer = make_trainer(folder, config, data)
+        trainer.fit(data.loader("train", 16, shuffle_seed=0), data.loader("valid", 16))
+        trained.append(weights(trainer.model))
+    assert same(*trained)

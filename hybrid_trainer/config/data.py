@@ -62,6 +62,11 @@ class DataConfig:
         "auto",
         "keep the checked table in paths.cache_dir for the next run: auto: from a million rows on; always; never",
     )
+    in_memory_mib: int = key(
+        1024,
+        "features of a cached table of at most this size (MiB) are held in memory or on the GPU; larger ones are read "
+        "from the cache while they train, in an order that is random within pools of half a million rows",
+    )
     targets: dict[str, Any] = key({}, "what can be predicted: NAME: {builder, horizon, ...}; see model.heads")
     shuffle_labels: bool = key(
         False, "give every row another row's label: nothing is left to learn, and what still beats chance is a leak"
@@ -76,6 +81,7 @@ class DataConfig:
         check_choice("data.feature_set", self.feature_set, ["auto", "core", "technical", "none"])
         check_choice("data.missing", self.missing, ["error", "gap"])
         check_choice("data.on_error", self.on_error, ["raise", "drop"])
+        check_range("data.in_memory_mib", self.in_memory_mib, low=0)
         check_choice("data.cache", self.cache, ["auto", "always", "never"])
         check_choice("data.scaler", self.scaler, ["standard", "robust", "none"])
         check_range("data.clip", self.clip, above=0)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.config.data import context_key
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 from hybrid_trainer.data.scaling import Scaler, fit_scaler
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
@@ -18,7 +19,7 @@ from hybrid_trainer.errors import TableError
 Blocks = Mapping[str, tuple[str, ...]]
 
 
-def context_matrix(table: Table, blocks: Blocks) -> NDArray[np.float32] | None:
+def context_matrix(table: Table, blocks: Blocks, room: Room = IN_MEMORY) -> NDArray[np.float32] | None:
     """The columns of all blocks as (N, C) float32, contiguous, or None where there is no block.
 
     A block with a missing value in one of its columns is missing in that row: all its columns are NaN there.
@@ -28,11 +29,13 @@ def context_matrix(table: Table, blocks: Blocks) -> NDArray[np.float32] | None:
     """
     if not blocks:
         return None
-    matrix = np.empty((len(table), sum(map(len, blocks.values()))), dtype=np.float32)
+    matrix = room.empty((len(table), sum(map(len, blocks.values()))), np.float32)
     for names, block in zip(blocks.values(), parts(matrix, blocks), strict=True):
-        for column, name in enumerate(names):
-            block[:, column] = _float32(name, table)
-        block[np.isnan(block).any(axis=1)] = np.nan
+        for start in range(0, len(table), PIECE):
+            piece = block[start : start + PIECE]
+            for column, name in enumerate(names):
+                piece[:, column] = _float32(name, table, start)
+            piece[np.isnan(piece).any(axis=1)] = np.nan
     return matrix
 
 
@@ -69,10 +72,10 @@ def fit_context_scaler(
     return fit_scaler("standard", clip, matrix, rows)  # leaves NaN out, and keeps it
 
 
-def _float32(name: str, table: Table) -> NDArray[np.float32]:
+def _float32(name: str, table: Table, start: int) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        values = table.numbers[name].astype(np.float32)
-    for row in np.flatnonzero(np.isinf(values))[:1]:
+        values = table.numbers[name][start : start + PIECE].astype(np.float32)
+    for row in np.flatnonzero(np.isinf(values))[:1] + start:
         raise TableError(
             f"{table.file}:{table.line[row]}: column '{name}': {table.numbers[name][row]:g} is too large for a "
             "context column (float32 ends at 3.4e38); scale the column"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.forecasts import Forecast
 from hybrid_trainer.data.panel import Panel
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.splits import Split
 from hybrid_trainer.data.table import Table
@@ -20,7 +21,7 @@ from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.data.windows import LazyScaler, PanelTensors, WindowLoader
 from hybrid_trainer.types import TargetSpec
 
-_PIECE = 1 << 20  # rows
+_WORKERS = 2  # threads that gather from a panel on disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,8 @@ class Dataset:
         targets: labels and descriptions, in the order of the heads; numbers in units.
         split, split_report: the decision rows of each part, and what is said of them.
         scaler, context_scaler, vocabularies: fitted on training rows; no context scaler where there is no context.
-        tensors: scaled features and context, ids, labels and masks on the device.
+        tensors: features, context, ids, labels and masks: scaled and on the device, or maps of files.
+        device: where batches go.
     """
 
     table: Table
@@ -45,6 +47,7 @@ class Dataset:
     vocabularies: dict[str, Vocabulary]
     tensors: PanelTensors
     time_window: int
+    device: torch.device
 
     @property
     def specs(self) -> list[TargetSpec]:
@@ -59,6 +62,8 @@ class Dataset:
             time_window=self.time_window,
             batch_size=batch_size,
             shuffle_seed=shuffle_seed,
+            device=self.device,
+            workers=0 if self.tensors.lazy is None else _WORKERS,
         )
 
 
@@ -68,17 +73,18 @@ def panel_tensors(
     ids: NDArray[np.int32],
     targets: list[Target],
     lazy: LazyScaler | None = None,
+    room: Room = IN_MEMORY,
 ) -> PanelTensors:
     """Tensors of features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here.
 
     Args:
-        features: scaled, or in units where `lazy` scales what is gathered.
+        features: scaled, or in units where `lazy` scales what is gathered. room: where the labels go.
     """
     return PanelTensors(
         features=tensor_of(features),
         context=None if context is None else tensor_of(context),
         ids=tensor_of(ids),
-        targets={target.spec.name: tensor_of(_stored_labels(target)) for target in targets},
+        targets={target.spec.name: tensor_of(_stored_labels(target, room)) for target in targets},
         mask={target.spec.name: tensor_of(target.labelled) for target in targets},
         steps={target.spec.name: target.spec.horizon for target in targets if isinstance(target, Forecast)},
         weight={target.spec.name: tensor_of(target.weights) for target in targets if target.weights is not None},
@@ -93,19 +99,19 @@ def tensor_of(array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array)
 
 
-def _stored_labels(target: Target) -> NDArray[Any]:
+def _stored_labels(target: Target, room: Room) -> NDArray[Any]:
     """(N,) small integers, (N, D) float32 scaled numbers, or a forecast's (N, C) columns; a stand-in where masked."""
     if isinstance(target, Forecast):
         return target.scaled_columns()
     spec, values = target.spec, target.values
     classes = spec.kind == "classification"
     kind = np.int16 if spec.dim < 2**15 else np.int32
-    out = np.empty(values.shape, dtype=kind if classes else np.float32)
-    for start in range(0, len(values), _PIECE):
-        part = values[start : start + _PIECE]
+    out = room.empty(values.shape, kind if classes else np.float32)
+    for start in range(0, len(values), PIECE):
+        part = values[start : start + PIECE]
         if classes:
-            out[start : start + _PIECE] = np.maximum(part, 0)
+            out[start : start + PIECE] = np.maximum(part, 0)
             continue
         scaled = (part - np.array(spec.shift)) / np.array(spec.scale)
-        out[start : start + _PIECE] = np.where(np.isfinite(part).all(axis=1, keepdims=True), scaled, 0.0)
+        out[start : start + PIECE] = np.where(np.isfinite(part).all(axis=1, keepdims=True), scaled, 0.0)
     return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +14,15 @@ from numpy.typing import NDArray
 from hybrid_trainer.data.causality import refuse_leaks
 from hybrid_trainer.data.context import context_matrix
 from hybrid_trainer.data.features import Feature, TooLargeError, compute_features, select_features
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
+from hybrid_trainer.version import __version__
 
 log = logging.getLogger(__name__)
+_FORMAT = 1  # of kept features; to be raised when a built-in feature's definition changes
+_ROWS = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +52,12 @@ class Panel:
 
     def decidable_rows(self, time_window: int) -> NDArray[np.int64]:
         """The rows that end a window of `time_window` rows inside one segment, in ascending order."""
-        ranges = [np.arange(start + time_window - 1, stop) for start, stop in self.segments.tolist()]
-        return np.concatenate([*ranges, np.empty(0, dtype=np.int64)]).astype(np.int64)
+        counts = np.maximum(self.segments[:, 1] - self.segments[:, 0] - time_window + 1, 0)
+        ends = np.cumsum(counts)
+        rows = np.empty(int(counts.sum()), dtype=np.int64)
+        for end, count, start in zip(ends.tolist(), counts.tolist(), self.segments[:, 0].tolist(), strict=True):
+            rows[end - count : end] = np.arange(start + time_window - 1, start + time_window - 1 + count)
+        return rows
 
 
 def build_panel(
@@ -58,6 +68,7 @@ def build_panel(
     context: dict[str, tuple[str, ...]],
     extra_features: Sequence[str] = (),
     expressions: Mapping[str, str] | None = None,
+    room: Room = IN_MEMORY,
 ) -> Panel:
     """Compute the features of a table and cut it into segments.
 
@@ -66,13 +77,16 @@ def build_panel(
         features: the table's own columns to use as features, behind the computed ones.
         context: the table's own columns for the context branch, by block.
         extra_features: names of single features. expressions: features written as text, by name.
+        room: where the features and the context go.
     """
-    matrix, names = _feature_matrix(table, feature_set, extra_features, expressions or {}, features)
-    usable = np.asarray(np.isfinite(matrix).all(axis=1))
+    matrix, names = _feature_matrix(table, feature_set, extra_features, expressions or {}, features, room)
+    usable = np.empty(len(matrix), dtype=bool)
+    for start in range(0, len(matrix), PIECE):
+        np.isfinite(matrix[start : start + PIECE]).all(axis=1, out=usable[start : start + PIECE])
     return Panel(
         features=matrix,
         feature_names=names,
-        context=context_matrix(table, context),
+        context=context_matrix(table, context, room),
         context_blocks=context,
         timestamps=table.timestamp,
         instrument=table.instrument,
@@ -82,7 +96,12 @@ def build_panel(
 
 
 def _feature_matrix(
-    table: Table, feature_set: str, extra: Sequence[str], expressions: Mapping[str, str], own: Sequence[str]
+    table: Table,
+    feature_set: str,
+    extra: Sequence[str],
+    expressions: Mapping[str, str],
+    own: Sequence[str],
+    room: Room,
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Every feature, float32: the set, single features, expressions, then the table's own columns."""
     columns = {**table.numbers, **table.prices}
@@ -94,20 +113,57 @@ def _feature_matrix(
         raise TableError(f"{table.file}: column '{twice[0]}' has the name of a computed feature; rename it")
     longest = max(table.blocks, key=lambda block: block[1] - block[0], default=(0, 0))
     refuse_leaks([entry for entry in selected if entry.name in extra], columns, longest)
-    matrix = np.empty((len(table), len(names)), dtype=np.float32)
+    shape = (len(table), len(names))
+
+    def fill(matrix: NDArray[np.float32]) -> None:
+        _fill(matrix, table, columns, selected, own)
+
+    key = _key(table, selected, expressions, own) if room.folder is not None else None
+    if key is None:
+        matrix = room.empty(shape, np.float32)
+        fill(matrix)
+    else:
+        matrix = room.kept(key, shape, np.float32, fill)
+    for index, entry in enumerate(selected):
+        if entry.name in extra or entry.name in expressions:
+            _warn_of_gaps(table, entry, matrix[:, index])
+    return matrix, names
+
+
+def _fill(
+    matrix: NDArray[np.float32],
+    table: Table,
+    columns: Mapping[str, NDArray[np.float64]],
+    selected: Sequence[Feature],
+    own: Sequence[str],
+) -> None:
     try:
         compute_features(columns, table.blocks, selected, matrix)
-        for index, name in enumerate(own, start=len(selected)):
-            _copy_column(table.numbers[name], name, matrix[:, index])
+        _copy_columns({name: table.numbers[name] for name in own}, matrix[:, len(selected) :])
     except TooLargeError as error:
         raise TableError(
             f"{table.place(error.row)}: column '{error.name}': {error.value:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
         ) from error
-    for index, entry in enumerate(selected):
-        if entry.name in extra or entry.name in expressions:
-            _warn_of_gaps(table, entry, matrix[:, index])
-    return matrix, names
+
+
+def _key(table: Table, selected: Sequence[Feature], expressions: Mapping[str, str], own: Sequence[str]) -> str | None:
+    """What the features depend on, as a name; None where one of them is the user's own code, which may change."""
+    own_code = any(
+        entry.name not in expressions and not entry.compute.__module__.startswith("hybrid_trainer.")
+        for entry in selected
+    )
+    if own_code or not table.key:
+        return None
+    told = {
+        "format": _FORMAT,
+        "version": __version__,
+        "table": table.key,
+        "breaks": hashlib.sha256(table.breaks.tobytes()).hexdigest(),
+        "features": [[entry.name, entry.lookback, expressions.get(entry.name)] for entry in selected],
+        "own": list(own),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _warn_of_gaps(table: Table, entry: Feature, values: NDArray[np.float32]) -> None:
@@ -133,8 +189,13 @@ def _refuse_missing_columns(table: Table, reads: list[tuple[str, str]], columns:
             raise TableError(f"{table.file}: there is no column '{column}', which the feature '{feature}' reads")
 
 
-def _copy_column(values: NDArray[np.float64], name: str, out: NDArray[np.float32]) -> None:
-    with np.errstate(over="ignore"):
-        out[:] = values
-    for row in np.flatnonzero(np.isinf(out))[:1].tolist():
-        raise TooLargeError(row, name, float(values[row]))
+def _copy_columns(columns: Mapping[str, NDArray[np.float64]], out: NDArray[np.float32]) -> None:
+    """Write columns side by side, some rows at a time: `out` may be a map, and is written to once."""
+    for start in range(0, len(out), _ROWS):
+        rows = slice(start, start + _ROWS)
+        for index, (name, values) in enumerate(columns.items()):
+            part = values[rows]
+            with np.errstate(over="ignore"):
+                out[rows, index] = part
+            for row in np.flatnonzero(np.isinf(out[rows, index]))[:1].tolist():
+                raise TooLargeError(start + row, name, float(part[row]))

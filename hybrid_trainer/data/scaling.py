@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 
-_PIECE = 1 << 20  # rows
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Scaler:
     transformer: Any
     clip: float | None
 
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale (N, F) features; rows that hold NaN stay NaN there."""
-        out = np.empty(features.shape, dtype=np.float32)
-        for start in range(0, len(features), _PIECE):
-            scaled = self.transformer.transform(features[start : start + _PIECE].astype(np.float64))
+    def __call__(self, features: NDArray[np.float32], room: Room = IN_MEMORY) -> NDArray[np.float32]:
+        """Scale (N, F) features; rows that hold NaN stay NaN there. `room` makes the result's array."""
+        out = room.empty(features.shape, np.float32)
+        for start in range(0, len(features), PIECE):
+            scaled = self.transformer.transform(features[start : start + PIECE].astype(np.float64))
             if self.clip is not None:
                 scaled = np.clip(scaled, -self.clip, self.clip)
-            out[start : start + _PIECE] = scaled
+            out[start : start + PIECE] = scaled
         return out
 
     def affine(self, features: int) -> Affine:
@@ -61,8 +61,8 @@ def fit_scaler(kind: str, clip: float | None, features: NDArray[np.float32], row
     """Fit a scaler of `kind` (standard, robust or none) on (R,) `rows` of the (N, F) features alone."""
     if kind == "standard":
         standard = StandardScaler()
-        for start in range(0, len(rows), _PIECE):  # Chan, Golub and LeVeque (1979): pieces give the whole's moments
-            standard.partial_fit(features[rows[start : start + _PIECE]].astype(np.float64))
+        for start in range(0, len(rows), PIECE):  # Chan, Golub and LeVeque (1979): pieces give the whole's moments
+            standard.partial_fit(features[rows[start : start + PIECE]].astype(np.float64))
         return Scaler(standard, clip)
     if kind == "robust":
         return Scaler(_robust(features, rows), clip)
@@ -81,16 +81,16 @@ def _robust(features: NDArray[np.float32], rows: NDArray[np.int64]) -> RobustSca
 
 def _column(features: NDArray[np.float32], rows: NDArray[np.int64], index: int) -> NDArray[np.float64]:
     out = np.empty((len(rows), 1))
-    for start in range(0, len(rows), _PIECE):
-        out[start : start + _PIECE, 0] = features[rows[start : start + _PIECE], index]
+    for start in range(0, len(rows), PIECE):
+        out[start : start + PIECE, 0] = features[rows[start : start + PIECE], index]
     return out
 
 
 def covered_rows(decision_rows: NDArray[np.int64], time_window: int, total: int) -> NDArray[np.int64]:
     """The rows that the windows of `decision_rows`, ascending, read, each once, ascending."""
     open_ = np.zeros(total + 1, dtype=np.int32)  # how many more windows are open from each row on
-    for start in range(0, len(decision_rows), _PIECE):
-        rows = decision_rows[start : start + _PIECE]  # each once: no index comes twice
+    for start in range(0, len(decision_rows), PIECE):
+        rows = decision_rows[start : start + PIECE]  # each once: no index comes twice
         open_[rows - time_window + 1] += 1
         open_[rows + 1] -= 1
     np.cumsum(open_, out=open_)

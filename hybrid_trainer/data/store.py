@@ -51,7 +51,7 @@ class Store:
             path = place / f"{index}.bin"
             with suppress(OSError, ValueError):  # a file that is gone or too short
                 arrays[name] = np.memmap(path, dtype=np.dtype(kind), mode="r", shape=(manifest["rows"],))
-        return _table(arrays, manifest) if len(arrays) == len(manifest["columns"]) else None
+        return _table(arrays, manifest | {"key": key}) if len(arrays) == len(manifest["columns"]) else None
 
     def new_folder(self) -> Path:
         """A folder to write columns to, next to where they will stand."""
@@ -155,6 +155,7 @@ def _table(arrays: dict[str, Any], manifest: dict[str, Any]) -> Table:
         notes=tuple(manifest["notes"]),
         parts=tuple((name, before) for name, before in manifest["parts"]),
         report=manifest["report"],
+        key=manifest.get("key", ""),
     )
 
 

@@ -48,6 +48,7 @@ class Table:
         breaks: the rows before which a gap in time lies, instruments' first rows apart; ascending.
         notes: what was done to the rows on reading that a user should know; report: the same in numbers.
         parts: the name of each file, and how many rows stand in the files before it.
+        key: the name under which the table is kept between runs; none where it is in memory alone.
 
     The arrays of a large table are read-only maps of files.
     """
@@ -67,6 +68,7 @@ class Table:
     notes: tuple[str, ...] = ()
     parts: tuple[tuple[str, int], ...] = ()
     report: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.timestamp)

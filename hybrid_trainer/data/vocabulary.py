@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import TableError
 
@@ -28,8 +29,9 @@ class Vocabulary:
     @classmethod
     def fit(cls, codes: Codes, categories: tuple[str, ...]) -> Vocabulary:
         """The categories that occur among the training rows' codes; a negative code or an empty text is 'missing'."""
-        counts = np.bincount(codes + 1, minlength=1)[1:]  # no sorting: there may be millions of rows
-        return cls(tuple(sorted(categories[code] for code in np.flatnonzero(counts) if categories[code])))
+        seen = np.zeros(len(categories) + 1, dtype=bool)  # no sorting: there may be millions of rows
+        seen[codes] = True  # -1 marks the last one
+        return cls(tuple(sorted(categories[code] for code in np.flatnonzero(seen[:-1]) if categories[code])))
 
     def __len__(self) -> int:
         return len(self.names) + 1
@@ -75,12 +77,14 @@ def fit_vocabularies(table: Table, rows: NDArray[np.int64]) -> dict[str, Vocabul
     return made
 
 
-def encode_inputs(table: Table, vocabularies: dict[str, Vocabulary]) -> NDArray[np.int32]:
-    """(N, K): each row's numbers in the K vocabularies."""
+def encode_inputs(table: Table, vocabularies: dict[str, Vocabulary], room: Room = IN_MEMORY) -> NDArray[np.int32]:
+    """(N, K): each row's numbers in the K vocabularies; `room` makes the array."""
     inputs = _inputs(table)
-    ids = np.empty((len(table), len(vocabularies)), dtype=np.int32)
+    ids = room.empty((len(table), len(vocabularies)), np.int32)
     for column, (name, vocabulary) in enumerate(vocabularies.items()):
-        ids[:, column] = vocabulary.encode(*inputs[name])
+        codes, categories = inputs[name]
+        for start in range(0, len(table), PIECE):
+            ids[start : start + PIECE, column] = vocabulary.encode(codes[start : start + PIECE], categories)
     return ids
 
 

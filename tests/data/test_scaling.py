@@ -162,7 +162,7 @@ def test_an_instrument_that_begins_after_training_is_unknown_to_a_run(config: Co
 def test_pieces_give_what_the_whole_gives(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x, rows = features(rows=60), np.arange(5, 55)
     whole = fit_scaler(kind, 2.0, x, rows)
-    monkeypatch.setattr(scaling, "_PIECE", 7)
+    monkeypatch.setattr(scaling, "PIECE", 7)
     pieces = fit_scaler(kind, 2.0, x, rows)
     np.testing.assert_allclose(pieces(x), whole(x), rtol=1e-6)
     np.testing.assert_array_equal(whole(x)[:20], whole(x[:20]))

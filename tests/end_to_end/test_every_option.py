@@ -62,6 +62,7 @@ VALUES: dict[str, list[str]] = {
     "data.expressions": ["{step:\"col('close').log().diff(3)\"}"],
     "data.categories": ["[b]"],
     "data.context_missing": ["fallback data.context=[a,holes]", "error data.context=[a]"],
+    "data.in_memory_mib": ["0 data.cache=always paths.cache_dir=cache", "1024 data.cache=always paths.cache_dir=cache"],
     "data.max_gap": ["auto", "5", "3d", "null"],
     "data.independent_sequences": [f"true {SEQUENCES}"],
     "data.on_error": ["raise", "drop"],

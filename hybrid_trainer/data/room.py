@@ -1,0 +1,94 @@
+"""Where a run's large arrays live: in memory, or maps of files where they would not fit. Imports no torch.
+
+CACHE/panels/KEY.bin     features that a later run with the same table and the same features starts from
+CACHE/scratch/...        arrays of one run; a file's name is gone as soon as it is open, so nothing is left behind
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.runs.atomic import replacing
+
+PIECE = 1 << 20  # rows that are gone through at a time, where a whole array would need memory of its own
+_SMALL = 1 << 24  # bytes that are not worth a file
+
+
+class Room:
+    """Makes arrays of any size.
+
+    Args:
+        folder: the cache folder; None keeps everything in memory.
+        in_memory: bytes up to which an array that is kept is also read into memory.
+    """
+
+    def __init__(self, folder: Path | None = None, in_memory: int = 0) -> None:
+        self.folder = folder
+        self.in_memory = in_memory
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of this run alone, not filled with anything."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if self.folder is None or size <= _SMALL:
+            return np.empty(shape, dtype=dtype)
+        scratch = self._folder("scratch")
+        handle, name = tempfile.mkstemp(dir=scratch)
+        try:
+            Path(name).unlink()
+            os.posix_fallocate(handle, 0, size)  # a full disk is told here, not by a signal when a page is written
+            with os.fdopen(os.dup(handle), "r+b") as stream:
+                return np.memmap(stream, dtype=dtype, mode="r+", shape=shape)
+        except OSError as error:
+            raise ConfigError(
+                f"paths.cache_dir: {scratch} has no room for {size:,} bytes ({error.strerror}); set paths.cache_dir"
+            ) from error
+        finally:
+            os.close(handle)
+
+    def kept(
+        self, key: str, shape: tuple[int, ...], dtype: DTypeLike, fill: Callable[[NDArray[Any]], None]
+    ) -> NDArray[Any]:
+        """An array under a key: an earlier run's, or a new one that `fill` writes to.
+
+        It is written aside and renamed when it is whole: of several processes one wins, and all of them work.
+        """
+        assert self.folder is not None
+        path = self._folder("panels") / f"{key}.bin"
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if not path.is_file() or path.stat().st_size != size:
+            with replacing(path) as temporary:
+                made = np.memmap(temporary, dtype=dtype, mode="w+", shape=shape)
+                fill(made)
+                made.flush()
+        found = np.memmap(path, dtype=dtype, mode="r", shape=shape)
+        return np.array(found) if size <= self.in_memory else found
+
+    def _folder(self, name: str) -> Path:
+        assert self.folder is not None
+        folder = self.folder / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"paths.cache_dir: {self.folder} cannot be written to ({error.strerror}); set paths.cache_dir, or "
+                "data.cache=never to keep the table in memory"
+            ) from error
+        return folder
+
+
+def on_disk(array: NDArray[Any]) -> bool:
+    """Whether an array is a map of a file."""
+    return isinstance(array, np.memmap)
+
+
+IN_MEMORY = Room()
+"""Makes every array in memory."""
