@@ -1,28 +1,27 @@
-"""Rows per second of reading a table beside bare polars, in one run and paired; and the memory that a large one takes.
+"""Rows per second of reading a table and computing its features beside bare polars, in one run and paired.
 
-    python benchmarks/ingest.py [--rounds 5] [--rows 5000000] [--large 5000000] [--folder /tmp] [--json FILE]
+    python benchmarks/ingest.py [--rounds 5] [--rows 5000000] [--folder /tmp] [--json FILE]
 
 bare      polars.read_csv or polars.read_parquet of the file, nothing else
+polars    the same, and the `core` indicators as polars expressions
 load      the checked, sorted table, written to the cache
-features  the same, and the panel with the `core` indicators
-again     the table from the cache, as a second run finds it
+features  the same, and the panel with the `core` indicators, written to the cache as well
+again     table and panel from the cache, as a second run finds them
 
 Each round runs all of them one after the other in an order that turns; the ratio to bare is taken within a round, and
-the median of the rounds is shown. Memory is what a process of its own takes anonymously (RssAnon: mapped files don't
-count) while it prepares `--large` rows of 16 columns from a folder of Parquet files partitioned by instrument.
+the median of the rounds is shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,11 +32,11 @@ import polars as pl
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.data.panel import build_panel
+from hybrid_trainer.data.room import Room
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 
 INSTRUMENTS = 100
-WIDE = 16
 
 
 def write_prices(folder: Path, rows: int) -> None:
@@ -62,19 +61,6 @@ def write_prices(folder: Path, rows: int) -> None:
     frame.write_parquet(folder / "t.parquet")
 
 
-def write_wide(folder: Path, rows: int) -> None:
-    """A folder of Parquet files, instrument=S0000/part-0.parquet and so on, of at most 100,000 rows each."""
-    parts = max(1, rows // 100_000)
-    each = rows // parts
-    noise = np.random.default_rng(0).normal(size=(WIDE, each))
-    times = np.datetime64("2020-01-01", "us") + np.arange(each) * np.timedelta64(1, "m")
-    for part in range(parts):
-        place = folder / "wide" / f"instrument=S{part:04}"
-        place.mkdir(parents=True)
-        columns = {f"x{number}": np.roll(noise[number], part) for number in range(WIDE)}
-        pl.DataFrame({"timestamp": times} | columns).write_parquet(place / "part-0.parquet", compression="lz4")
-
-
 def load(path: Path, cache: Path) -> Table:
     """The table, from an empty cache or from one that holds it."""
     config = TableData(path=str(path), instrument="instrument", cache="always")
@@ -83,7 +69,30 @@ def load(path: Path, cache: Path) -> Table:
 
 def panel(path: Path, cache: Path) -> None:
     """The table and its features."""
-    build_panel(load(path, cache), feature_set="core", features=[], context=[])
+    room = Room(cache, in_memory=2**30)
+    build_panel(load(path, cache), feature_set="core", features=[], context={}, room=room)
+
+
+def plain_polars(frame: pl.DataFrame) -> pl.DataFrame:
+    """The `core` indicators as somebody would write them in polars alone, with its running sums."""
+    close, volume = pl.col("close"), pl.col("volume").cast(pl.Float64)
+    step = close.log().diff()
+    span = pl.col("high") - pl.col("low")
+    middle, spread = close.log().rolling_mean(20), close.log().rolling_std(20, ddof=0)
+    deviations = [((step**2).rolling_mean(bars).sqrt() + 1e-6).log().alias(f"v{bars}") for bars in (5, 20, 60)]
+    made = [
+        *(close.log().diff(bars).alias(f"r{bars}") for bars in (1, 5, 20)),
+        (pl.col("open").log() - close.log().shift(1)).alias("overnight"),
+        (close / pl.col("open")).log().alias("intraday"),
+        (pl.col("high") / pl.col("low")).log().alias("range"),
+        pl.when(span == 0).then(0.0).otherwise((2 * close - pl.col("high") - pl.col("low")) / span).alias("place"),
+        *deviations,
+        (((pl.col("high") / pl.col("low")).log() ** 2).rolling_sum(10) / (40 * math.log(2))).sqrt().alias("parkinson"),
+        pl.when(spread < 1e-6).then(0.0).otherwise((close.log() - middle) / spread).alias("distance"),
+        ((volume + 1) / (volume.rolling_mean(20) + 1)).log().alias("volume_1"),
+        ((volume.rolling_mean(5) + 1) / (volume.rolling_mean(60) + 1)).log().alias("volume_5"),
+    ]
+    return frame.select(expression.over("instrument").cast(pl.Float32) for expression in made)
 
 
 def seconds(work: Callable[[], object], cache: Path | None) -> float:
@@ -95,50 +104,22 @@ def seconds(work: Callable[[], object], cache: Path | None) -> float:
     return time.perf_counter() - begin
 
 
-def compare(folder: Path, name: str, bare: Callable[[Path], object], rounds: int) -> dict[str, list[float]]:
+def compare(folder: Path, name: str, bare: Callable[[Path], pl.DataFrame], rounds: int) -> dict[str, list[float]]:
     """Seconds of every contestant in every round."""
     path, cache, full = folder / name, folder / "cache", folder / "full"
-    load(path, full)
+    panel(path, full)
     contestants: list[tuple[str, Callable[[], object], Path | None]] = [
         ("bare", lambda: bare(path), None),
+        ("polars", lambda: plain_polars(bare(path)), None),
         ("load", lambda: load(path, cache), cache),
         ("features", lambda: panel(path, cache), cache),
-        ("again", lambda: load(path, full), None),
+        ("again", lambda: panel(path, full), None),
     ]
     found: dict[str, list[float]] = {key: [] for key, _, _ in contestants}
     for number in range(rounds):
-        for key, work, emptied in contestants[number % 4 :] + contestants[: number % 4]:
+        for key, work, emptied in contestants[number % 5 :] + contestants[: number % 5]:
             found[key].append(seconds(work, emptied))
     return found
-
-
-def anonymous_mib() -> float:
-    """RssAnon of this process."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
-
-
-def prepare_wide(folder: Path) -> None:
-    """Prepare the wide table in this process and print the most anonymous memory that was seen."""
-    peak, done = anonymous_mib(), threading.Event()
-    idle = peak
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.01):
-            peak = max(peak, anonymous_mib())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    config = TableData(
-        path=str(folder / "wide"), instrument="instrument", features=[f"x{n}" for n in range(WIDE)], cache="always"
-    )
-    begin = time.perf_counter()
-    table = load_table(config, {}, cache_dir=str(folder / "cache"))
-    took = time.perf_counter() - begin
-    done.set()
-    watcher.join()
-    sys.stdout.write(json.dumps({"rows": len(table), "seconds": took, "idle_mib": idle, "peak_mib": peak}) + "\n")
 
 
 def main() -> None:
@@ -146,14 +127,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=5_000_000, help="of the table with 7 columns")
-    parser.add_argument("--large", type=int, default=5_000_000, help="rows of the table with 16 columns; 0: none")
     parser.add_argument("--folder", type=Path, default=None, help="where the tables are written, 300 bytes per row")
     parser.add_argument("--json", type=Path, default=None)
-    parser.add_argument("--prepare-wide", type=Path, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.prepare_wide:
-        prepare_wide(options.prepare_wide)
-        return
     result: dict[str, object] = {"polars": pl.__version__, "threads": pl.thread_pool_size(), "cpu": platform.machine()}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
@@ -165,16 +141,6 @@ def main() -> None:
                 speed = options.rows / statistics.median(times)
                 sys.stdout.write(f"{file:10} {key:9} {speed / 1e6:9.2f} million rows/s {ratio:7.3f} x bare\n")
                 result[f"{file} {key}"] = {"seconds": times, "ratio": ratio, "rows_per_second": speed}
-        if options.large:
-            write_wide(folder, options.large)
-            shutil.rmtree(folder / "cache", ignore_errors=True)
-            command = [sys.executable, __file__, "--prepare-wide", name]
-            memory = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            sys.stdout.write(
-                f"{memory['rows']:,} rows x {WIDE} from a partitioned folder: {memory['seconds']:.1f} s, "
-                f"{memory['peak_mib']:.0f} MiB anonymous at most, {memory['idle_mib']:.0f} when idle\n"
-            )
-            result["memory"] = memory
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -39,7 +39,6 @@ from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import Target
 from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
-from hybrid_trainer.data.windows import LazyScaler
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -86,6 +85,8 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         expressions=config.data.expressions,
         room=room,
     )
+    if not on_disk(panel.features):
+        room = IN_MEMORY  # then everything else fits as well
     targets = build_targets(table, config.active_targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
@@ -101,15 +102,8 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabularies = fit_vocabularies(table, train)
     context, context_scaler = _scaled_context(config, panel, train, table.file, room)
-    lazy = lazy_scaler(scaler, len(panel.feature_names)) if on_disk(panel.features) else None
-    tensors = panel_tensors(
-        scaler(panel.features) if lazy is None else panel.features,
-        context,
-        encode_inputs(table, vocabularies, room),
-        targets,
-        lazy,
-        room,
-    )
+    ids = encode_inputs(table, vocabularies, room)
+    tensors = panel_tensors(scaler(panel.features, room), context, ids, targets, room)
     report = split_report.report(
         split,
         panel.timestamps,
@@ -164,12 +158,6 @@ def _log_borders(targets: list[Target]) -> None:
         if target.spec.borders:
             borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
             log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
-
-
-def lazy_scaler(scaler: Scaler, features: int) -> LazyScaler:
-    """A scaler for features that are scaled when they are gathered."""
-    affine = scaler.affine(features)
-    return LazyScaler(torch.from_numpy(affine.center), torch.from_numpy(affine.scale), affine.clip)
 
 
 def _scaled_context(

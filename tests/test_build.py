@@ -461,7 +461,7 @@ def test_a_panel_on_disk_gives_the_batches_of_one_in_memory(tmp_path: Path) -> N
     _, held = make_data(tmp_path, price_frame(), *TINY_RUN)
     for _ in range(2):  # the second time from the cache
         _, mapped = on_disk_data(tmp_path, "data.in_memory_mib=0")
-        assert isinstance(mapped.panel.features, np.memmap) and mapped.tensors.lazy is not None
+        assert isinstance(mapped.panel.features, np.memmap) and mapped.panel.features.flags.writeable is False
         for part in ("train", "valid", "test"):
             for ours, theirs in zip(mapped.loader(part, 16), held.loader(part, 16), strict=True):
                 assert same(
@@ -473,7 +473,7 @@ def test_a_panel_on_disk_gives_the_batches_of_one_in_memory(tmp_path: Path) -> N
 
 def test_a_cached_panel_that_fits_is_held_in_memory(tmp_path: Path) -> None:
     _, data = on_disk_data(tmp_path)
-    assert not isinstance(data.panel.features, np.memmap) and data.tensors.lazy is None
+    assert not isinstance(data.panel.features, np.memmap) and not data.tensors.mapped
     _, held = make_data(tmp_path, price_frame(), *TINY_RUN)
     assert torch.equal(data.tensors.features.nan_to_num(), held.tensors.features.nan_to_num())
 

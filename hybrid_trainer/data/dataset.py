@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.forecasts import Forecast
 from hybrid_trainer.data.panel import Panel
-from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
+from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room, on_disk
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.splits import Split
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import Target
 from hybrid_trainer.data.vocabulary import Vocabulary
-from hybrid_trainer.data.windows import LazyScaler, PanelTensors, WindowLoader
+from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.types import TargetSpec
 
 _WORKERS = 2  # threads that gather from a panel on disk
@@ -63,33 +63,43 @@ class Dataset:
             batch_size=batch_size,
             shuffle_seed=shuffle_seed,
             device=self.device,
-            workers=0 if self.tensors.lazy is None else _WORKERS,
+            workers=_WORKERS if self.tensors.mapped else 0,
         )
 
 
 def panel_tensors(
     features: NDArray[np.float32],
     context: NDArray[np.float32] | None,
-    ids: NDArray[np.int32],
+    ids: NDArray[np.integer[Any]],
     targets: list[Target],
-    lazy: LazyScaler | None = None,
     room: Room = IN_MEMORY,
 ) -> PanelTensors:
     """Tensors of features (N, F), context (N, C), ids (N, K) and labels; numbers are scaled here.
 
     Args:
-        features: scaled, or in units where `lazy` scales what is gathered. room: where the labels go.
+        features: scaled. room: where the labels go.
     """
+    mapped = on_disk(features)
+    labels: dict[str, NDArray[Any]] = {target.spec.name: _stored_labels(target, room) for target in targets}
+    masks: dict[str, NDArray[Any]] = {target.spec.name: target.labelled for target in targets}
+    if not mapped:  # as batches want them: a batch then needs no cast
+        labels = {name: _ready(values) for name, values in labels.items()}
+        masks = {name: mask.astype(np.float32) for name, mask in masks.items()}
+        ids = ids.astype(np.int64)
     return PanelTensors(
         features=tensor_of(features),
         context=None if context is None else tensor_of(context),
         ids=tensor_of(ids),
-        targets={target.spec.name: tensor_of(_stored_labels(target, room)) for target in targets},
-        mask={target.spec.name: tensor_of(target.labelled) for target in targets},
+        targets={name: tensor_of(values) for name, values in labels.items()},
+        mask={name: tensor_of(mask) for name, mask in masks.items()},
         steps={target.spec.name: target.spec.horizon for target in targets if isinstance(target, Forecast)},
         weight={target.spec.name: tensor_of(target.weights) for target in targets if target.weights is not None},
-        lazy=lazy,
+        mapped=mapped,
     )
+
+
+def _ready(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.int64) if values.dtype.kind == "i" else values
 
 
 def tensor_of(array: NDArray[Any]) -> torch.Tensor:

@@ -17,15 +17,6 @@ from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 
 
 @dataclass(frozen=True)
-class Affine:
-    """What a scaler does to a row: (x - center) / scale in float64, then cut off at plus and minus `clip`, if any."""
-
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    clip: float | None
-
-
-@dataclass(frozen=True)
 class Scaler:
     """A fitted scikit-learn transformer, then a cut-off.
 
@@ -46,15 +37,6 @@ class Scaler:
                 scaled = np.clip(scaled, -self.clip, self.clip)
             out[start : start + PIECE] = scaled
         return out
-
-    def affine(self, features: int) -> Affine:
-        """The same as numbers, for who scales rows when they are needed: bit for bit what a call gives."""
-        kind = self.transformer
-        if isinstance(kind, StandardScaler):
-            return Affine(np.asarray(kind.mean_), np.asarray(kind.scale_), self.clip)
-        if isinstance(kind, RobustScaler):
-            return Affine(np.asarray(kind.center_), np.asarray(kind.scale_), self.clip)
-        return Affine(np.zeros(features), np.ones(features), self.clip)
 
 
 def fit_scaler(kind: str, clip: float | None, features: NDArray[np.float32], rows: NDArray[np.int64]) -> Scaler:

@@ -20,33 +20,19 @@ RUN, RUNS = 1024, 512
 """How a panel on disk is shuffled: half a million rows in a pool, from 512 places; see `pooled`."""
 
 
-@dataclass(frozen=True)
-class LazyScaler:
-    """Scales gathered features, bit for bit as a panel that was scaled beforehand: (x - center) / scale in float64."""
-
-    center: Tensor
-    scale: Tensor
-    clip: float | None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(n, F) features in units -> scaled."""
-        scaled = x.double().sub_(self.center).div_(self.scale)
-        if self.clip is not None:
-            scaled.clamp_(-self.clip, self.clip)
-        return scaled.float()
-
-
 @dataclass(frozen=True, kw_only=True)
 class PanelTensors:
     """The panel and its labels on the device: what batches are gathered from.
 
     Attributes:
-        features: (N, F) float32, scaled, or in units where `lazy` scales what is gathered.
-        context: (N, C) float32, scaled, NaN where a block is missing, or None. ids: (N, K) int32.
-        targets: per task (N,) integers or (N, D) float32, a valid stand-in where masked. mask: per task (N,) bool.
+        features: (N, F) float32, scaled, contiguous.
+        context: (N, C) float32, scaled, NaN where a block is missing, or None. ids: (N, K) integers.
+        targets: per task (N,) integers or (N, D) float32, a valid stand-in where masked.
+        mask: per task (N,), 1 where there is a label. Integers and masks are of any type: batches cast them.
         steps: for a forecast, how many rows ahead its label reaches: `targets` holds its (N, C) columns once, and a
             label is gathered from the rows behind the decision row.
         weight: per task (N,) float32, for tasks whose rows do not all count the same.
+        mapped: they are maps of files, which don't fit in memory.
     """
 
     features: Tensor
@@ -56,11 +42,11 @@ class PanelTensors:
     mask: dict[str, Tensor]
     steps: dict[str, int] = field(default_factory=dict)
     weight: dict[str, Tensor] = field(default_factory=dict)
-    lazy: LazyScaler | None = None
+    mapped: bool = False
 
     def to(self, device: torch.device) -> PanelTensors:
         """The same on another device; maps of files, which don't fit there, stay where they are."""
-        if self.lazy is not None:
+        if self.mapped:
             return self
         return PanelTensors(
             features=self.features.to(device),
@@ -123,7 +109,11 @@ class WindowLoader:
         self.device = device or panel.features.device
         self.workers = workers
         self.epoch = 0
-        self._offsets = torch.arange(1 - time_window, 1, device=panel.features.device)
+        self.time_window = time_window
+        # Every window of the panel as a row of T * F numbers, in the panel's own memory: neighbours overlap. A row is
+        # copied as one piece, twice as fast as its T rows.
+        n, f = panel.features.shape
+        self._windows = panel.features.as_strided((max(n - time_window + 1, 0), time_window * f), (f, 1))
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -136,11 +126,9 @@ class WindowLoader:
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""
         panel = self.panel
-        index = (rows[:, None] + self._offsets).flatten()  # (B, T) -> (B * T,)
-        x = panel.features.index_select(0, index)
-        x = x if panel.lazy is None else panel.lazy(x)
+        x = self._windows.index_select(0, rows - (self.time_window - 1))  # (B, T * F)
         batch = Batch(
-            x=x.view(len(rows), len(self._offsets), -1),  # (B * T, F) -> (B, T, F)
+            x=x.view(len(rows), self.time_window, -1),  # (B, T * F) -> (B, T, F)
             context=None if panel.context is None else panel.context.index_select(0, rows),
             ids=panel.ids.index_select(0, rows).long(),
             targets={task: panel.labels(task, rows) for task in panel.targets},
@@ -156,7 +144,7 @@ class WindowLoader:
             return iter(torch.split(self.rows, self.batch_size))
         # One generator per (seed, epoch); the factor keeps neighbouring seeds' epochs apart.
         generator = torch.Generator().manual_seed(self.shuffle_seed * 1_000_003 + self.epoch)
-        if self.panel.lazy is not None:
+        if self.panel.mapped:
             return pooled(self.rows, self.batch_size, generator)
         order = torch.randperm(len(self.rows), generator=generator).to(self.rows.device)
         return iter(torch.split(self.rows[order], self.batch_size))

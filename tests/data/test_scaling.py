@@ -167,15 +167,3 @@ def test_pieces_give_what_the_whole_gives(kind: str, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(pieces(x), whole(x), rtol=1e-6)
     np.testing.assert_array_equal(whole(x)[:20], whole(x[:20]))
     np.testing.assert_array_equal(covered_rows(rows, 3, 60), np.arange(3, 55))
-
-
-@pytest.mark.parametrize("kind", ["standard", "robust", "none"])
-@pytest.mark.parametrize("clip", [None, 1.5])
-def test_the_affine_form_gives_the_same_bits(kind: str, clip: float | None) -> None:
-    x = features(rows=60)
-    scaler = fit_scaler(kind, clip, x, np.arange(40))
-    affine = scaler.affine(3)
-    scaled = (x.astype(np.float64) - affine.center) / affine.scale
-    if affine.clip is not None:
-        scaled = scaled.clip(-affine.clip, affine.clip)
-    np.testing.assert_array_equal(scaled.astype(np.float32), scaler(x))

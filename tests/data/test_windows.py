@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.panel import build_panel
-from hybrid_trainer.data.scaling import fit_scaler
-from hybrid_trainer.data.windows import LazyScaler, PanelTensors, WindowLoader, pooled
+from hybrid_trainer.data.windows import PanelTensors, WindowLoader, pooled
 from tests.data.tables import FEW_EXAMPLES, SOME_EXAMPLES, closes_table
 
 N, F, C, D = 40, 3, 2, 2
@@ -213,30 +212,16 @@ def test_a_pooled_order_mixes_many_places_and_every_epoch_has_its_own() -> None:
     assert near < 3 * 2 / 10_000 + 1e-3
 
 
-def lazily(panel: PanelTensors, clip: float | None) -> tuple[PanelTensors, PanelTensors]:
-    """The same panel scaled beforehand, and scaled when gathered."""
-    features = panel.features.numpy() * 7 + 3
-    scaler = fit_scaler("standard", clip, features, np.arange(10, 30))
-    affine = scaler.affine(F)
-    lazy = LazyScaler(torch.from_numpy(affine.center), torch.from_numpy(affine.scale), affine.clip)
-    return replace(panel, features=torch.from_numpy(scaler(features))), replace(
-        panel, features=torch.from_numpy(features), lazy=lazy
-    )
-
-
-@pytest.mark.parametrize("clip", [None, 0.8])
-def test_features_scaled_when_they_are_gathered_have_the_same_bits(panel: PanelTensors, clip: float | None) -> None:
-    before, when = lazily(panel, clip)
-    rows = torch.tensor([5, 30, 12])
-    ours, theirs = (WindowLoader(one, rows, time_window=4, batch_size=3).gather(rows) for one in (when, before))
-    assert ours.x.equal(theirs.x)
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_batches_gathered_ahead_are_the_same_in_the_same_order(panel: PanelTensors, workers: int) -> None:
     def loader(workers: int) -> WindowLoader:
         return WindowLoader(
-            lazily(panel, 2.0)[1], torch.arange(5, N), time_window=5, batch_size=4, shuffle_seed=3, workers=workers
+            replace(panel, mapped=True),
+            torch.arange(5, N),
+            time_window=5,
+            batch_size=4,
+            shuffle_seed=3,
+            workers=workers,
         )
 
     for ours, theirs in zip(loader(workers), loader(0), strict=True):
