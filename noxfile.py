@@ -35,10 +35,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Seconds per epoch beside the floor, in one run; prints ratios."""
+    """Seconds per epoch, rows per second, memory: each beside what else there is, in one run; prints ratios."""
     install(session, "dev,bench")
     session.run("python", "benchmarks/epoch.py", *session.posargs)
     session.run("python", "benchmarks/ingest.py")
+    session.run("python", "benchmarks/size.py")
 
 
 @nox.session

@@ -136,6 +136,7 @@ def windows(table: Path, root: Path) -> None:
                         "ids": held.ids[row],
                         "y": held.targets["y"][row],
                         "mask": held.mask["y"][row],
+                        "row": row,
                     }
                     for row in picked
                 ]
