@@ -22,7 +22,17 @@ def common_calendar(timestamps: Times, blocks: Blocks) -> Times:
     Args:
         timestamps: (N,), ascending within each of the [start, stop) `blocks`, without a time twice.
     """
-    parts = [np.asarray(timestamps[start:stop]) for start, stop in blocks if stop > start]
+    return _united([np.asarray(timestamps[start:stop]) for start, stop in blocks if stop > start])
+
+
+def times_of(timestamps: Times, rows: Times) -> Times:
+    """(T,) int64, ascending: the times of some rows, each once."""
+    starts = range(0, len(rows), CHUNK)
+    return _united([np.unique(timestamps[rows[start : start + CHUNK]]) for start in starts])
+
+
+def _united(parts: list[Times]) -> Times:
+    """What is in any of ascending arrays without a time twice, ascending, once."""
     if not parts:
         return np.empty(0, dtype=np.int64)
     # Two by two, since instruments mostly have one calendar; where they have not, halving saves nothing.

@@ -17,7 +17,9 @@ def build_column(name: str, table: Table, config: ColumnTarget) -> Target:
     """The label that stands in the row itself; an empty cell is 'no label'."""
     if config.kind == "regression":
         spec = number_spec(name, config.horizon, config.column, config.quantiles)
-        return Target(spec=spec, values=table.numbers[config.column][:, None].copy())
+        numbers = table.numbers[config.column][:, None].view()
+        numbers.flags.writeable = False
+        return Target(spec=spec, values=numbers)
     column = table.labels[config.column]
     order = sorted(range(len(column.names)), key=lambda code: _natural(column.names[code]))
     classes = [column.names[code] for code in order]
@@ -32,7 +34,7 @@ def build_column(name: str, table: Table, config: ColumnTarget) -> Target:
             "use kind=regression for numbers"
         )
     spec = TargetSpec(name=name, kind="classification", dim=len(classes), horizon=config.horizon, labels=tuple(classes))
-    values = np.append(np.argsort(order), NO_CLASS)[column.codes].astype(np.int64)  # code -1 takes the last entry
+    values = np.append(np.argsort(order), NO_CLASS).astype(np.int32)[column.codes]  # code -1 takes the last entry
     return Target(spec=spec, values=values)
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 # The builders enter themselves into the registry.
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data import column_targets, forecasts, price_targets, triple_barrier  # noqa: F401
+from hybrid_trainer.data.features import Values
 from hybrid_trainer.data.forecasts import Forecast, fit_forecast
+from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
 from hybrid_trainer.errors import TableError
@@ -51,11 +53,18 @@ def _fitted(target: Target, train_rows: NDArray[np.int64], time_window: int) -> 
 
 def _scaled(target: Target, train_rows: NDArray[np.int64]) -> Target:
     """Shift and scale numbers by mean and standard deviation of the training labels; positive ones are only scaled."""
-    values = target.values[_labelled(target, train_rows)]
-    deviation = values.std(axis=0)
+    mean, deviation = _moments(target.values, _labelled(target, train_rows))
     scale = np.where(deviation > 0, deviation, 1.0)
-    shift = np.zeros(len(scale)) if target.spec.link == "softplus" else values.mean(axis=0)
+    shift = np.zeros(len(scale)) if target.spec.link == "softplus" else mean
     return replace(target, spec=replace(target.spec, shift=tuple(shift.tolist()), scale=tuple(scale.tolist())))
+
+
+def _moments(values: Values, rows: NDArray[np.int64]) -> tuple[Values, Values]:
+    """Mean and standard deviation of some rows of (N, D) numbers, piece by piece."""
+    pieces = [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
+    mean = sum(values[piece].sum(axis=0) for piece in pieces) / len(rows)
+    squares = sum(((values[piece] - mean) ** 2).sum(axis=0) for piece in pieces)
+    return np.asarray(mean), np.sqrt(squares / len(rows))
 
 
 def _with_borders(target: Target, train_rows: NDArray[np.int64]) -> Target:
@@ -70,7 +79,10 @@ def _with_borders(target: Target, train_rows: NDArray[np.int64]) -> Target:
 
 
 def _with_all_classes(target: Target, train_rows: NDArray[np.int64]) -> Target:
-    counts = np.bincount(target.values[_labelled(target, train_rows)], minlength=target.spec.dim)
+    rows = _labelled(target, train_rows)
+    starts = range(0, len(rows), PIECE)
+    counts = sum(np.bincount(target.values[rows[start : start + PIECE]], minlength=target.spec.dim) for start in starts)
+    assert isinstance(counts, np.ndarray)
     for label, count in zip(target.spec.labels, counts, strict=True):
         if not count:
             raise TableError(
@@ -81,7 +93,8 @@ def _with_all_classes(target: Target, train_rows: NDArray[np.int64]) -> Target:
 
 
 def _labelled(target: Target, train_rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    rows = train_rows[target.labelled[train_rows]]
+    known = target.labelled[train_rows]
+    rows = train_rows if known.all() else train_rows[known]
     if not len(rows):
         raise TableError(f"data.targets.{target.spec.name}: no training row has a label")
     return rows

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_trainer.config.spans import Span
-from hybrid_trainer.data.calendar import CHUNK, Blocks, Times, positions, shifted
+from hybrid_trainer.data.calendar import CHUNK, Blocks, Times, positions, shifted, times_of
 from hybrid_trainer.data.label_ends import Ends
 from hybrid_trainer.data.split_kinds import TRAIN, VALID, Parts
 from hybrid_trainer.data.timestamps import iso
@@ -132,7 +132,7 @@ def _verify_order(
     earlier: Rows, later: Rows, names: tuple[str, str], clocks: Clocks, calendar: Times, embargo: Span
 ) -> None:
     """No row of `later` lies between a row of `earlier` and the end of its interval."""
-    following = np.sort(clocks.timestamps[later], kind="stable")  # it is in order within each instrument
+    following = times_of(clocks.timestamps, later)
     for start in range(0, len(earlier) if len(later) else 0, CHUNK):
         part = earlier[start : start + CHUNK]
         next_ = np.searchsorted(following, clocks.timestamps[part])

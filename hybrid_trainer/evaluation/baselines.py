@@ -5,7 +5,7 @@ Every constant in them is fitted on training rows alone, as the model's are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,8 +18,12 @@ from hybrid_trainer.data.ahead import per_instrument
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import Bars, Values, lagged, log_return, rolling_sum
 from hybrid_trainer.data.forecasts import Forecast
+from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.data.targets import Target
 from hybrid_trainer.types import TargetSpec
+
+Rows = NDArray[np.int64]
+Known = Callable[[Rows], Values]  # (R,) rows -> (R, D) numbers, NaN where nothing is known
 
 _DECAY = 0.94  # RiskMetrics (1996), for daily data
 _EWMA_BARS = 75  # 0.94 ** 75 < 1 %: while volatility is steady, the rest weighs nothing
@@ -45,7 +49,8 @@ def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) ->
     train = data.split.rows["train"]
     if isinstance(target, Forecast):
         return _forecast_baselines(target, rows)
-    known = train[target.labelled[train]]
+    labelled = target.labelled[train]
+    known = train if labelled.all() else train[labelled]
     if target.spec.kind == "classification":
         counts = np.bincount(target.values[known], minlength=target.spec.dim)
         prior = torch.from_numpy(np.log(np.maximum(counts, 1e-12) / counts.sum())).float()
@@ -61,11 +66,14 @@ def baselines(data: Dataset, target: Target, config: TargetConfig, part: str) ->
     if isinstance(config, VolatilityTarget):
         for name, forecast in VOLATILITY_FORECASTS.items():
             values = per_instrument(data.table, lambda bars, forecast=forecast: forecast(bars, config.horizon))  # type: ignore[misc]
-            found.append(_scaled(name, _calibrated(values, target, known, rows), target))
+            said = values[:, None]
+            found.append(
+                _scaled(name, _calibrated(lambda some, said=said: said[some], target, known, rows), target)  # type: ignore[misc]
+            )
     else:
         earlier = last_known_label(data, target)
-        if np.isfinite(earlier[known]).any():
-            each = [_calibrated(earlier[:, d], target, known, rows, d) for d in range(target.spec.dim)]
+        if any(np.isfinite(earlier(piece)).any() for piece in _pieces(known)):
+            each = [_calibrated(earlier, target, known, rows, d) for d in range(target.spec.dim)]
             found.append(_scaled("last known label", np.concatenate(each, axis=1), target))
     return found
 
@@ -78,13 +86,18 @@ def _forecast_baselines(target: Forecast, rows: NDArray[np.int64]) -> list[Basel
     return [Baseline("last value", last.repeat(1, spec.horizon), spec), Baseline("training mean", mean, spec)]
 
 
-def last_known_label(data: Dataset, target: Target) -> Values:
-    """(N, D): the label of the row `horizon` bars ago, the youngest whose interval has ended by now."""
-    out = np.full(target.values.shape, np.nan)
-    for start, stop in data.table.blocks:
-        shifted = max(stop - start - target.spec.horizon, 0)
-        out[stop - shifted : stop] = target.values[start : start + shifted]
-    return out
+def last_known_label(data: Dataset, target: Target) -> Known:
+    """For (R,) rows the (R, D) labels of the rows `horizon` bars ago, the youngest whose interval has ended by now."""
+    starts = np.array([start for start, _ in data.table.blocks], dtype=np.int64)
+
+    def known(rows: Rows) -> Values:
+        before = rows - target.spec.horizon
+        first = starts[np.searchsorted(starts, rows, side="right") - 1]
+        labels = np.array(target.values[np.maximum(before, 0)], dtype=np.float64)
+        labels[before < first] = np.nan
+        return labels
+
+    return known
 
 
 def ewma_volatility(bars: Bars, horizon: int) -> Values:
@@ -113,22 +126,33 @@ VOLATILITY_FORECASTS: dict[str, Callable[[Bars, int], Values]] = {
 }
 
 
-def _calibrated(
-    forecast: Values,
-    target: Target,
-    train: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    number: int = 0,
-) -> Values:
+def _calibrated(forecast: Known, target: Target, train: Rows, rows: Rows, number: int = 0) -> Values:
     """Label ~ a + b * forecast, fitted on training rows (Mincer and Zarnowitz, 1969): no easy win by a bias."""
-    usable = train[np.isfinite(forecast[train])]
-    design = np.stack([np.ones(len(usable)), forecast[usable]], axis=1)
-    (a, b), *_ = np.linalg.lstsq(design, target.values[usable, number], rcond=None)
+    count, means, squares, products = 0, np.zeros(2), 0.0, 0.0
+    for x, y in _pairs(forecast, target, train, number):
+        count, means = count + len(x), means + np.array([x.sum(), y.sum()])
+    means /= max(count, 1)
+    for x, y in _pairs(forecast, target, train, number):
+        squares += ((x - means[0]) ** 2).sum()
+        products += ((x - means[0]) * (y - means[1])).sum()
+    b = products / squares if squares > 0 else 0.0
     # Where nothing is known yet, or nothing has moved (log volatility -inf), the training mean stands in.
-    fallback = target.values[train, number].mean()
-    values = forecast[rows]
-    fitted: Values = np.where(np.isfinite(values), a + b * values, fallback)
+    fallback = sum(target.values[piece, number].sum() for piece in _pieces(train)) / len(train)
+    values = forecast(rows)[:, number]
+    fitted: Values = np.where(np.isfinite(values), means[1] + b * (values - means[0]), fallback)
     return fitted[:, None]
+
+
+def _pairs(forecast: Known, target: Target, train: Rows, number: int) -> Iterator[tuple[Values, Values]]:
+    """What is forecast and what came, for the training rows for which something is, piece by piece."""
+    for piece in _pieces(train):
+        x = forecast(piece)[:, number]
+        usable = np.isfinite(x)
+        yield x[usable], target.values[piece[usable], number]
+
+
+def _pieces(rows: Rows) -> Iterator[Rows]:
+    return (rows[start : start + PIECE] for start in range(0, len(rows), PIECE))
 
 
 def _scaled(name: str, values: Values, target: Target) -> Baseline:

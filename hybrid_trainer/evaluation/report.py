@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -15,7 +16,7 @@ from hybrid_trainer.data.context import shares
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.vocabulary import INSTRUMENT, UNKNOWN
 from hybrid_trainer.evaluation.judge import TaskResult
-from hybrid_trainer.inference.predictor import prediction_frame
+from hybrid_trainer.inference.predictor import lists, prediction_frame
 from hybrid_trainer.runs.atomic import replacing
 from hybrid_trainer.types import LOWER_IS_BETTER
 
@@ -61,21 +62,16 @@ def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], par
     """Keep a part's rows: timestamp, instrument, each task's prediction and `<task>_label` (null where masked)."""
     rows = data.split.rows[part]
     frame = prediction_frame(data.table, rows, outputs, data.specs)
-    labels = []
     for target in data.targets:
-        spec, labelled = target.spec, target.labelled[rows]
-        if spec.kind == "classification":
-            texts = [
-                spec.labels[code] if known else None for code, known in zip(target.values[rows], labelled, strict=True)
-            ]
-            labels.append(pl.Series(f"{spec.name}_label", texts, dtype=pl.String))
+        known = pl.lit(pl.Series(target.labelled[rows]))
+        if target.spec.kind == "classification":
+            classes = pl.Series(np.maximum(target.at(rows), 0))
+            labels = pl.Series(target.spec.labels, dtype=pl.String).gather(classes)
         else:
-            numbers = [
-                value.tolist() if known else None for value, known in zip(target.at(rows), labelled, strict=True)
-            ]
-            labels.append(pl.Series(f"{spec.name}_label", numbers, dtype=pl.List(pl.Float64)))
+            labels = lists(target.at(rows).astype(np.float64))
+        frame = frame.with_columns(pl.when(known).then(labels).alias(f"{target.spec.name}_label"))
     with replacing(path) as temporary:
-        frame.with_columns(labels).write_parquet(temporary)
+        frame.write_parquet(temporary)
 
 
 def _names(labels: tuple[str, ...], most: int = 12) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -97,17 +98,15 @@ def prediction_frame(
     table: Table, rows: NDArray[np.int64], outputs: dict[str, Tensor], specs: list[TargetSpec]
 ) -> pl.DataFrame:
     """Timestamp, instrument and the predictions of some decision rows."""
-    frame = pl.DataFrame(
-        {
-            "timestamp": times(table.timestamp[rows]),
-            "instrument": [table.instruments[code] for code in table.instrument[rows]],
-        }
-    )
-    columns = [
-        pl.Series(spec.output_name, to_prediction(outputs[spec.name], spec).tolist(), dtype=pl.List(pl.Float32))
-        for spec in specs
-    ]
-    return frame.with_columns(columns)
+    instruments = pl.Series(table.instruments, dtype=pl.String).gather(pl.Series(table.instrument[rows]))
+    frame = pl.DataFrame({"timestamp": times(table.timestamp[rows]), "instrument": instruments})
+    predictions = {spec.output_name: to_prediction(outputs[spec.name], spec).numpy() for spec in specs}
+    return frame.with_columns(lists(values).alias(name) for name, values in predictions.items())
+
+
+def lists(values: NDArray[np.floating[Any]]) -> pl.Series:
+    """(R, D) numbers as a column of lists; no number becomes a Python object on the way."""
+    return pl.Series(np.ascontiguousarray(values)).arr.to_list()
 
 
 def times(timestamps: NDArray[np.int64]) -> pl.Series:
