@@ -32,9 +32,10 @@ from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import label_end
-from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
+from hybrid_trainer.data.targets import Target, label_end
+from hybrid_trainer.data.vocabulary import Vocabulary, encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
+from hybrid_trainer.data.windows import PanelTensors
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -71,14 +72,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         TableError: no window fits, the split leaves a part empty, or a target has no labels to learn from.
     """
     window = config.model.time_window
-    panel = build_panel(
-        table,
-        feature_set=config.data.feature_set,
-        features=config.data.features,
-        context=table.layout.context,
-        extra_features=config.data.extra_features,
-        expressions=config.data.expressions,
-    )
+    panel = panel_of(config, table)
     targets = build_targets(table, config.active_targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
@@ -102,9 +96,8 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
             log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabularies = fit_vocabularies(table, train)
-    context, context_scaler = _scaled_context(config, panel, train, table.file)
-    ids = encode_inputs(table, vocabularies)
-    tensors = panel_tensors(scaler(panel.features), context, ids, targets).to(device)
+    context_scaler = _context_scaler(config, panel, train, table.file)
+    tensors = tensors_of(table, panel, scaler, context_scaler, vocabularies, targets).to(device)
     report = splits.report(
         split, panel.timestamps, panel.instrument, panel.instruments, targets, int((~labelled).sum())
     )
@@ -122,12 +115,35 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     )
 
 
-def _scaled_context(
-    config: Config, panel: Panel, train: NDArray[np.int64], file: str
-) -> tuple[NDArray[np.float32] | None, Scaler | None]:
-    """The context of every row, scaled by its training rows, and the scaler; None where there are no blocks."""
+def panel_of(config: Config, table: Table) -> Panel:
+    """The features and context columns that the config asks for."""
+    return build_panel(
+        table,
+        feature_set=config.data.feature_set,
+        features=config.data.features,
+        context=table.layout.context,
+        extra_features=config.data.extra_features,
+        expressions=config.data.expressions,
+    )
+
+
+def tensors_of(
+    table: Table,
+    panel: Panel,
+    scaler: Scaler,
+    context_scaler: Scaler | None,
+    vocabularies: dict[str, Vocabulary],
+    targets: list[Target],
+) -> PanelTensors:
+    """What batches are gathered from, with everything that was fitted given."""
+    context = None if panel.context is None or context_scaler is None else context_scaler(panel.context)
+    return panel_tensors(scaler(panel.features), context, encode_inputs(table, vocabularies), targets)
+
+
+def _context_scaler(config: Config, panel: Panel, train: NDArray[np.int64], file: str) -> Scaler | None:
+    """The scaler of the context columns, fitted on the training rows; None where there are no blocks."""
     if panel.context is None:
-        return None, None
+        return None
     scaler = fit_context_scaler(panel.context, panel.context_blocks, train, config.data.clip, file)
     for name, share in shares(panel.context, panel.context_blocks, train).items():
         log.info(
@@ -136,7 +152,7 @@ def _scaled_context(
             len(panel.context_blocks[name]),
             100 * share,
         )
-    return scaler(panel.context), scaler
+    return scaler
 
 
 def _refuse_no_window(

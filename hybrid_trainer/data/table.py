@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,6 +64,19 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.timestamp)
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """A table of some of the rows, ascending; instruments and categories keep their numbers."""
+        return replace(
+            self,
+            timestamp=self.timestamp[rows],
+            instrument=self.instrument[rows],
+            line=self.line[rows],
+            prices={name: values[rows] for name, values in self.prices.items()},
+            numbers={name: values[rows] for name, values in self.numbers.items()},
+            labels={name: column[rows] for name, column in self.labels.items()},
+            categories={name: column[rows] for name, column in self.categories.items()},
+        )
 
     @property
     def blocks(self) -> list[tuple[int, int]]:
