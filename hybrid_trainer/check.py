@@ -20,7 +20,6 @@ from hybrid_trainer.config.compose import compose_config, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import check_columns, load_table
-from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, LeakError
 from hybrid_trainer.seeding import seed_everything
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from hybrid_trainer.leaks.finding import Finding, Subject
 
 _MOST_ROWS = 1 << 20
+_READY = "the data can be made ready"
 _COLOURS = {"pass": "green", "warning": "yellow", "FAIL": "red"}
 
 Checks = dict[str, "Callable[[Subject], Finding]"]
@@ -64,16 +64,25 @@ def check(config: Config, *, samples: int = 16, seed: int = 0, skip_training: bo
     Raises:
         UserError: the data cannot be trained on at all, for another reason than a leak.
     """
-    table = load_table(config.data, config.active_targets)  # torch isn't imported yet: a bad table is told at once
+    whole = load_table(config.data, config.active_targets)  # torch isn't imported yet: a bad table is told at once
     seed_everything(seed, deterministic=True, threads=config.training.threads)
-    from hybrid_trainer.leaks.finding import Finding
+    import torch
 
+    from hybrid_trainer import build
+    from hybrid_trainer.leaks.changes import part_of
+    from hybrid_trainer.leaks.finding import Finding, Subject
+
+    table = part_of(whole, _MOST_ROWS, np.random.default_rng(seed))
+    looked_at = f"{len(table):,} of {len(whole):,} rows" + (", drawn by instrument" if len(table) < len(whole) else "")
     with _quiet():
         try:
-            subject = _subject(config, table, samples, seed)
-        except LeakError as error:  # the run refuses it too
-            return {"the data can be made ready": Finding(looked_at="what a run itself refuses", failures=[str(error)])}
-        return {name: run(subject) for name, run in _checks(skip_training).items()}
+            data = build.dataset(config, table, torch.device("cpu"))
+        except LeakError as error:
+            failures = [f"a run refuses it: {error}", "the other checks need the data; they were not run"]
+            return {_READY: Finding(looked_at=looked_at, failures=failures)}
+        subject = Subject(config=config, data=data, samples=samples, seed=seed)
+        findings = {_READY: Finding(looked_at=looked_at, measured=list(whole.notes))}
+        return findings | {name: run(subject) for name, run in _checks(skip_training).items()}
 
 
 def _checks(skip_training: bool) -> Checks:
@@ -93,18 +102,6 @@ def _checks(skip_training: bool) -> Checks:
     if skip_training:
         del checks["shuffled labels train to chance"]
     return checks
-
-
-def _subject(config: Config, table: Table, samples: int, seed: int) -> Subject:
-    import torch
-
-    from hybrid_trainer import build
-    from hybrid_trainer.leaks.changes import part_of
-    from hybrid_trainer.leaks.finding import Subject
-
-    part = part_of(table, _MOST_ROWS, np.random.default_rng(seed))
-    data = build.dataset(config, part, torch.device("cpu"))
-    return Subject(config=config, data=data, samples=samples, seed=seed)
 
 
 @contextmanager

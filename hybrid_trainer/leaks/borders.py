@@ -39,7 +39,7 @@ def _reaching(data: Dataset, earlier: str, later: str, horizon: int) -> list[str
     times = np.unique(data.panel.timestamps[data.split.rows[later]])
     begin, end = data.panel.timestamps[rows], interval_ends(data.table, rows, horizon)
     following = np.searchsorted(times, begin)
-    bad = (following < len(times)) & (times[np.minimum(following, len(times) - 1)] <= end)
+    bad = np.append(times, np.iinfo(np.int64).max)[following] <= end
     if not bad.any():
         return []
     row, first = rows[bad][0], times[following[bad][0]]

@@ -80,4 +80,6 @@ def part_of(table: Table, most: int, generator: np.random.Generator) -> Table:
             continue
         chosen.append((max(start, stop - room), stop))
         room -= chosen[-1][1] - chosen[-1][0]
-    return table.take(np.concatenate([np.arange(start, stop) for start, stop in sorted(chosen)]))
+    part = table.take(np.concatenate([np.arange(start, stop) for start, stop in sorted(chosen)]))
+    present, instrument = np.unique(part.instrument, return_inverse=True)
+    return replace(part, instrument=instrument, instruments=tuple(table.instruments[code] for code in present))

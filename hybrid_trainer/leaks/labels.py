@@ -1,4 +1,4 @@
-"""Is a label known at its own row? By changing later rows, by looking for it among the inputs, and by learning it."""
+"""Is a label known at its own row? By changing later rows, and by looking for it among the inputs."""
 
 from __future__ import annotations
 

@@ -41,16 +41,20 @@ def not_read_off(subject: Subject) -> Finding:
         if score == -np.inf:
             measured.append(f"{target.spec.name}: the labels held out do not vary")
             continue
-        text = f"{target.spec.name}: {unit} {score:.3f} from the inputs of the same row"
+        text = f"{target.spec.name}: {unit} {score:.3f}"
         if suspicious:
-            warnings.append(f"{text} (above {SUSPICIOUS}): is the label known at t?")
+            warnings.append(f"{text} from the inputs of its own row, above {SUSPICIOUS}: is the label known at t?")
         else:
             measured.append(text)
-    return Finding(looked_at=f"{judged:,} labels held out, gradient boosting", warnings=warnings, measured=measured)
+    return Finding(
+        looked_at=f"{judged:,} labels held out; gradient boosting from the inputs at t",
+        warnings=warnings,
+        measured=measured,
+    )
 
 
 def _stretches(data: Dataset, rows: Rows, horizon: int) -> tuple[Rows, Rows]:
-    """Every second stretch of the calendar to learn from, the others to judge by, without labels that reach across.
+    """Every second stretch of the calendar to learn from, the others to judge by; no label reaches across.
 
     Stretches, since labels of neighbouring rows overlap: held-out rows drawn one by one would be known from those
     beside them. In turn, since a level that only the last rows have could not be learned from the first ones.
@@ -59,7 +63,7 @@ def _stretches(data: Dataset, rows: Rows, horizon: int) -> tuple[Rows, Rows]:
     length = max(len(times) // _STRETCHES, 1)
     stretch = place // length
     clear = (place % length) + horizon < length
-    return rows[stretch % 2 == 0], rows[(stretch % 2 == 1) & clear]
+    return rows[(stretch % 2 == 0) & clear], rows[(stretch % 2 == 1) & clear]
 
 
 def _score(data: Dataset, target: Target, fit: Rows, judge: Rows, seed: int) -> tuple[float, bool]:

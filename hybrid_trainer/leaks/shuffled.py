@@ -1,6 +1,6 @@
 """Shuffled labels train to chance: where every row has another row's label, no model may tell it.
 
-What beats a constant, be it after shrinking, goes along with the label: the covariance of outputs and test labels says
+What beats a constant, be it after shrinking, goes along with the label: the correlation of outputs and test labels says
 so however much the model has overfitted, which a loss beside the constant's would hide.
 
 Shape legend: R labelled test rows of a task, D outputs of its head.
@@ -24,13 +24,14 @@ from hybrid_trainer.config.training import ScheduleConfig, TrainingConfig
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.engine.collect import collect
 from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.errors import UserError
 from hybrid_trainer.leaks.finding import Finding, Subject
 from hybrid_trainer.links import to_scaled
 from hybrid_trainer.types import TargetSpec
 
 BOUND = 4.0  # standard errors: chance goes beyond them about once in 30 000 times
 _FEWEST = 30  # labelled test rows
-_EPOCHS, _LEARNING_RATE = 5, 1e-2
+_STEPS, _LEARNING_RATE = 300, 1e-2
 
 Values = NDArray[np.float64]
 _CPU = torch.device("cpu")
@@ -39,8 +40,12 @@ _CPU = torch.device("cpu")
 def trains_to_chance(subject: Subject) -> Finding:
     """Train a linear model on shuffled labels; its outputs must not go along with the shuffled test labels."""
     config = quick_config(subject.config, subject.seed)
-    data = build.dataset(config, subject.data.table, _CPU)
-    outputs = _trained(config, data)
+    try:
+        data = build.dataset(config, subject.data.table, _CPU)
+        epochs = max(-(-_STEPS // len(data.loader("train", config.training.batch_size))), 1)
+        outputs = _trained(config, data, epochs)
+    except UserError as error:  # a class of a few rows may have left the training rows
+        return Finding(looked_at="a linear model on shuffled labels", warnings=[f"could not be trained: {error}"])
     failures: list[str] = []
     measured: list[str] = []
     tested = 0
@@ -50,16 +55,15 @@ def trains_to_chance(subject: Subject) -> Finding:
             measured.append(f"{spec.name}: {len(labels)} labelled test rows are too few to tell chance")
             continue
         tested += len(labels)
-        part, norm = covariance(labels, said)
+        together, chance = correlation(labels, said)
         # Shuffling the rows of a forecast's columns leaves neighbouring labels with rows in common.
-        alone = len(labels) / (spec.horizon if spec.kind == "forecast" else 1)
-        mean, bound = float(part.mean()), BOUND * float(part.std()) / np.sqrt(alone)
-        text = f"{spec.name}: correlation {mean / norm if norm else 0:.3f}, chance {bound / norm if norm else 0:.3f}"
-        if mean > bound:
+        bound = BOUND * chance * np.sqrt(spec.horizon if spec.kind == "forecast" else 1)
+        text = f"{spec.name}: correlation {together:.3f}, chance {bound:.3f}"
+        if together > bound:
             failures.append(f"{text}: something in the inputs tells the label")
         else:
             measured.append(text)
-    looked_at = f"{tested:,} test labels; a linear model, {_EPOCHS} epochs; chance is {BOUND:g} standard errors"
+    looked_at = f"{tested:,} test labels; a linear model, {epochs} epoch(s); chance is {BOUND:g} standard errors"
     return Finding(looked_at=looked_at, failures=failures, measured=measured)
 
 
@@ -71,7 +75,6 @@ def quick_config(config: Config, seed: int) -> Config:
         data=replace(config.data, shuffle_labels=True),
         model=LinearModelConfig(time_window=config.model.time_window, heads=config.model.heads),
         training=TrainingConfig(
-            epochs=_EPOCHS,
             learning_rate=_LEARNING_RATE,
             batch_size=config.training.batch_size,
             schedule=ScheduleConfig(kind="none"),
@@ -83,8 +86,9 @@ def quick_config(config: Config, seed: int) -> Config:
     )
 
 
-def _trained(config: Config, data: Dataset) -> dict[str, Tensor]:
+def _trained(config: Config, data: Dataset, epochs: int) -> dict[str, Tensor]:
     """The raw outputs of the test rows after training."""
+    config = replace(config, training=replace(config.training, epochs=epochs))
     precision = choose_precision("fp32", _CPU)
     trainer = build.trainer(config, build.model_spec(config, data), data, build.Machine(_CPU, precision), [])
     size = config.training.batch_size
@@ -92,11 +96,18 @@ def _trained(config: Config, data: Dataset) -> dict[str, Tensor]:
     return collect(trainer.model, data.loader("test", size), precision)
 
 
-def covariance(labels: Values, said: Values) -> tuple[Values, float]:
-    """(R,) each row's part of the covariance of labels (R, D) and outputs (R, D), and what makes it a correlation."""
-    label, output = labels - labels.mean(axis=0), said - said.mean(axis=0)
-    norm = float(np.sqrt((label**2).sum(axis=1).mean() * (output**2).sum(axis=1).mean()))
-    return (label * output).sum(axis=1), norm
+def correlation(labels: Values, outputs: Values) -> tuple[float, float]:
+    """How far labels (R, D) and outputs (R, D) go together, -1 to 1, and the standard error of that by chance.
+
+    By chance is: as if the labels were dealt to the rows anew. Then the mean of the R inner products has the variance
+    trace(cov(labels) cov(outputs)) / R.
+    """
+    label, output = labels - labels.mean(axis=0), outputs - outputs.mean(axis=0)
+    size = np.sqrt((label**2).sum(axis=1).mean() * (output**2).sum(axis=1).mean())
+    if not size > 0:
+        return 0.0, 0.0
+    deviation = np.sqrt(((label.T @ label) * (output.T @ output)).sum()) / len(label)
+    return float((label * output).sum(axis=1).mean() / size), float(deviation / size / np.sqrt(len(label)))
 
 
 def _labels_and_outputs(data: Dataset, spec: TargetSpec, raw: Tensor) -> tuple[Values, Values]:
