@@ -22,6 +22,7 @@ from hybrid_trainer.data.scaling import fit_scaler
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import TARGET_BUILDERS, Target
 from hybrid_trainer.data.vocabulary import fit_vocabularies
+from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.leaks.finding import Finding
 from hybrid_trainer.types import TargetSpec
 from tests.conftest import make_config, price_frame
@@ -175,6 +176,19 @@ def test_a_feature_that_looks_ahead_on_few_rows_is_found(entered: Any, prices: l
         CUT: "FAIL",
         CHANGED: "FAIL",
     }
+
+
+def test_windows_that_reach_one_row_too_far_are_found(prices: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = WindowLoader.__init__
+
+    def one_later(self: WindowLoader, *arguments: Any, **named: Any) -> None:
+        made(self, *arguments, **named)
+        self._offsets = self._offsets + 1
+
+    monkeypatch.setattr(WindowLoader, "__init__", one_later)
+    findings = checked(*prices)
+    for name in (CUT, CHANGED):
+        assert re.fullmatch(r"t = \S+: the windows that end there are others", findings[name].failures[0])
 
 
 # Planted: what is fitted.

@@ -19,9 +19,9 @@ Values = NDArray[np.float64]
 def with_other_rows(table: Table, where: Flags, generator: np.random.Generator) -> Table:
     """The same rows and times, but other prices, numbers, labels and categories where `where` (N,) is true.
 
-    What is missing stays missing, what is equal to the row before stays so, and a bar stays a bar: no label or feature
-    comes or goes for want of a move, so that the same rows can be decided. An instrument all of whose rows are changed
-    gets another name.
+    What is missing stays missing, a bar stays a bar, and what is equal to the row beside it stays so (unchanged, where
+    that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided. An
+    instrument all of whose rows are changed gets another name.
     """
     untouched = np.unique(table.instrument[~where])
     names = [name if code in untouched else f"{name}{_NEW}" for code, name in enumerate(table.instruments)]
@@ -46,13 +46,14 @@ def with_other_rows(table: Table, where: Flags, generator: np.random.Generator) 
 
 
 def _factors(values: Values, instrument: NDArray[np.int64], where: Flags, generator: np.random.Generator) -> Values:
-    """(N,): 1 where nothing is changed, else a random factor, the same for a run of equal values."""
+    """(N,): a random factor for each run of equal values; 1 for a run with a row that must stay."""
     begins = np.ones(len(values), dtype=bool)
-    begins[1:] = (values[1:] != values[:-1]) | (instrument[1:] != instrument[:-1]) | (where[1:] != where[:-1])
-    begin = np.maximum.accumulate(np.where(begins, np.arange(len(values)), 0))
-    factor = generator.uniform(1 / _LARGEST_FACTOR, _LARGEST_FACTOR, len(values))[begin]
-    factor[~where] = 1.0
-    return factor
+    begins[1:] = (values[1:] != values[:-1]) | (instrument[1:] != instrument[:-1])
+    run = np.cumsum(begins) - 1
+    factors = generator.uniform(1 / _LARGEST_FACTOR, _LARGEST_FACTOR, int(begins.sum()))
+    factors[run[~where]] = 1.0
+    each: Values = factors[run]
+    return each
 
 
 def _drawn(column: Coded, where: Flags, generator: np.random.Generator) -> Coded:
