@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,16 +85,16 @@ def watched(found: dict[str, float], name: str) -> Iterator[None]:
 
 def one(what: str, table: Path, root: Path) -> None:
     """Prepare, or train, in this process, and print the figures."""
-    from hybrid_trainer import build
+    from hybrid_trainer import build, prepare
+    from hybrid_trainer.config import overrides as words
     from hybrid_trainer.config.compose import compose_config, to_config
-    from hybrid_trainer.config.overrides import prepare
     from hybrid_trainer.train import load, train
 
-    config = to_config(compose_config(prepare(overrides(table, root))))
+    config = to_config(compose_config(words.prepare(overrides(table, root))))
     found = {"idle_mib": anonymous_mib()}
     with watched(found, what):
         if what == "prepare":
-            data = build.dataset(config, load(config), build.machine(config).device)
+            data = prepare.dataset(config, load(config), build.machine(config).device)
             found["rows"] = len(data.table)
             found["windows"] = sum(len(rows) for rows in data.split.rows.values())
         else:
@@ -106,21 +107,19 @@ def windows(table: Path, root: Path) -> None:
     import torch
     from torch.utils.data import default_collate
 
-    from hybrid_trainer import build
+    from hybrid_trainer import prepare
+    from hybrid_trainer.config import overrides as words
     from hybrid_trainer.config.compose import compose_config, to_config
-    from hybrid_trainer.config.overrides import prepare
     from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.train import load
 
     torch.set_num_threads(1)
-    config = to_config(compose_config(prepare(overrides(table, root))))
-    data = build.dataset(config, load(config), torch.device("cpu"))
+    config = to_config(compose_config(words.prepare(overrides(table, root))))
+    data = prepare.dataset(config, load(config), torch.device("cpu"))
     rows = data.split.rows["train"]
     rows = torch.from_numpy(rows[rows >= WINDOW][: 512 * BATCH])
     mapped = data.tensors
-    held = build.panel_tensors(
-        np.array(data.panel.features[: int(rows[-1]) + 1]), None, mapped.ids.numpy(), data.targets
-    )
+    held = replace(mapped, features=mapped.features[: int(rows[-1]) + 1].clone(), mapped=False)
 
     def loader(panel: object, workers: int) -> WindowLoader:
         return WindowLoader(panel, rows, time_window=WINDOW, batch_size=BATCH, shuffle_seed=0, workers=workers)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer KEY=VALUE ...                         with overrides: training.epochs=30 model.lstm_units=128
   python -m hybrid_trainer --multirun KEY=A,B ...                a sweep: a run for every combination
   python -m hybrid_trainer --config FILE ...                     with your own YAML of keys on top
+  python -m hybrid_trainer check KEY=VALUE ...                   does anything leak? a run's overrides, its data
   python -m hybrid_trainer compare DIR ...                       a table of runs: compare outputs multirun
   python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
@@ -100,6 +101,12 @@ def _compose_and_run(arguments: list[str]) -> int:
     return launch.launch(arguments)
 
 
+def _check(arguments: list[str]) -> int:
+    from hybrid_trainer import check
+
+    return check.main(arguments)
+
+
 def _compare(arguments: list[str]) -> int:
     from hybrid_trainer.runs import compare
 
@@ -119,6 +126,7 @@ def _predict(arguments: list[str]) -> int:
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "check": _check,
     "compare": _compare,
     "describe": _describe,
     "predict": _predict,

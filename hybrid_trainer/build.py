@@ -1,4 +1,4 @@
-"""The only module that turns config into objects."""
+"""From the config to objects: model, criterion, optimizer, schedule, callbacks, trainer, predictor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
@@ -22,29 +21,18 @@ from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
-from hybrid_trainer.data import split_report
-from hybrid_trainer.data.context import fit_context_scaler, shares
-from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
-from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.layout import Layout
-from hybrid_trainer.data.panel import Panel, build_panel
-from hybrid_trainer.data.room import IN_MEMORY, Room, on_disk
-from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
-from hybrid_trainer.data.segments import segments_report
-from hybrid_trainer.data.splits import clocks_of, make_split
-from hybrid_trainer.data.store import cache_folder
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import Target
-from hybrid_trainer.data.vocabulary import encode_inputs, fit_vocabularies
 from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
-from hybrid_trainer.errors import TableError, TrainingError
+from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
@@ -66,128 +54,6 @@ def machine(config: Config) -> Machine:
     """Choose device and precision."""
     device = choose_device(config.training.device)
     return Machine(device, choose_precision(config.training.precision, device))
-
-
-def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
-    """Features, labels, split and scaling of a table; whatever is learned is learned from training rows.
-
-    Raises:
-        TableError: no window fits, the split leaves a part empty, or a target has no labels to learn from.
-    """
-    window = config.model.time_window
-    room = room_for(config, table)
-    panel = build_panel(
-        table,
-        feature_set=config.data.feature_set,
-        features=config.data.features,
-        context=table.layout.context,
-        extra_features=config.data.extra_features,
-        expressions=config.data.expressions,
-        room=room,
-    )
-    if not on_disk(panel.features):
-        room = IN_MEMORY  # then everything else fits as well
-    targets = build_targets(table, config.active_targets)
-    if config.data.shuffle_labels:
-        log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
-        targets = shuffle_labels(targets, config.seed)
-    independent = config.data.independent_sequences
-    clocks = clocks_of(table, max(target.spec.horizon for target in targets), independent=independent)
-    rows, unlabelled = _decision_rows(config, table, panel, targets)
-    split = make_split(config.data.split, table, rows, clocks)
-    del rows  # a table may have millions
-    train = split.rows["train"]
-    targets = fit_targets(targets, train, window)
-    _log_borders(targets)
-    scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
-    vocabularies = fit_vocabularies(table, train)
-    context, context_scaler = _scaled_context(config, panel, train, table.file, room)
-    ids = encode_inputs(table, vocabularies, room)
-    tensors = panel_tensors(scaler(panel.features, room), context, ids, targets, room)
-    report = split_report.report(
-        split,
-        panel.timestamps,
-        panel.instrument,
-        panel.instruments,
-        targets,
-        unlabelled=unlabelled,
-        segments=segments_report(panel.segments, table.blocks, window, len(table.breaks)),
-        independent=independent,
-    )
-    return Dataset(
-        table=table,
-        panel=panel,
-        targets=targets,
-        split=split,
-        split_report=report,
-        scaler=scaler,
-        context_scaler=context_scaler,
-        vocabularies=vocabularies,
-        tensors=tensors.to(device),
-        time_window=window,
-        device=device,
-    )
-
-
-def room_for(config: Config, table: Table) -> Room:
-    """Where the arrays of a run go: in memory where the table is, else in the cache folder where they are too large."""
-    if not table.key:
-        return IN_MEMORY
-    return Room(cache_folder(config.paths.cache_dir), config.data.in_memory_mib * 2**20)
-
-
-def _decision_rows(config: Config, table: Table, panel: Panel, targets: list[Target]) -> tuple[NDArray[np.int64], int]:
-    """The rows that end a window and have a label for some head; and how many end one without any label."""
-    decidable = panel.decidable_rows(config.model.time_window)
-    _refuse_no_window(panel, decidable, config.model.time_window, table)
-    labelled = np.zeros(len(panel), dtype=bool)
-    for target in targets:
-        labelled |= target.labelled
-    some = labelled[decidable]
-    rows = decidable if some.all() else decidable[some]
-    if not len(rows):
-        raise TableError(
-            f"{table.file}: {len(decidable)} rows end a full window, but none has a label for any head "
-            f"({', '.join(config.heads)})"
-        )
-    return rows, len(decidable) - len(rows)
-
-
-def _log_borders(targets: list[Target]) -> None:
-    for target in targets:
-        if target.spec.borders:
-            borders = ", ".join(f"{border:.4g}" for border in target.spec.borders)
-            log.info("class borders of %s, from training rows: %s", target.spec.name, borders)
-
-
-def _scaled_context(
-    config: Config, panel: Panel, train: NDArray[np.int64], file: str, room: Room
-) -> tuple[NDArray[np.float32] | None, Scaler | None]:
-    """The context of every row, scaled by its training rows, and the scaler; None where there are no blocks."""
-    if panel.context is None:
-        return None, None
-    scaler = fit_context_scaler(panel.context, panel.context_blocks, train, config.data.clip, file)
-    for name, share in shares(panel.context, panel.context_blocks, train).items():
-        log.info(
-            "context '%s': %d column(s), in %.1f%% of the training rows",
-            name,
-            len(panel.context_blocks[name]),
-            100 * share,
-        )
-    return scaler(panel.context, room), scaler
-
-
-def _refuse_no_window(
-    panel: Panel, decidable: np.ndarray[tuple[int], np.dtype[np.int64]], window: int, table: Table
-) -> None:
-    if len(decidable):
-        return
-    longest = int((panel.segments[:, 1] - panel.segments[:, 0]).max()) if len(panel.segments) else 0
-    cuts = f" ({len(table.breaks)} gaps in time cut them: see data.max_gap)" if len(table.breaks) else ""
-    raise TableError(
-        f"{table.file}: the longest unbroken stretch with all features has {longest} rows{cuts}, but a window needs "
-        f"model.time_window={window}; bring more rows or lower model.time_window"
-    )
 
 
 def oracles(config: Config, data: Dataset) -> dict[str, torch.Tensor]:

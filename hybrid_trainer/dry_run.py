@@ -35,13 +35,13 @@ def dry_run(config: Config) -> None:
     """
     table = load(config)  # torch isn't imported yet: a bad table is told at once
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build
+    from hybrid_trainer import build, prepare
 
     console = Console(width=100 if not sys.stdout.isatty() else None)
     for note in table.notes:
         console.print(note, markup=False)
     on = build.machine(config)
-    data = build.dataset(config, table, on.device)
+    data = prepare.dataset(config, table, on.device)
     spec = build.model_spec(config, data)
     trainer = build.trainer(config, spec, data, on, [])
     batch_size = config.training.batch_size

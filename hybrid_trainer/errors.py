@@ -19,6 +19,10 @@ class ConfigError(UserError):
     """A key or a value of the config is wrong; the text names the key and what would be right."""
 
 
+class LeakError(ConfigError):
+    """Something that was asked for reads what it must not read; the text names it and the row where it shows."""
+
+
 class TableError(UserError):
     """A table is wrong; the text names file, row and column and what would be right."""
 

@@ -58,12 +58,12 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
 
 def _run(config: Config, run: RunDirectory, table: Table) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build
+    from hybrid_trainer import build, prepare
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.evaluation import judge, report, timeline
 
     on = build.machine(config)
-    data = build.dataset(config, table, on.device)
+    data = prepare.dataset(config, table, on.device)
     write_json(run.path / "split_report.json", data.split_report)
     independent = config.data.independent_sequences
     timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)

@@ -13,7 +13,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
-from hybrid_trainer import build
+from hybrid_trainer import build, prepare
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
@@ -42,7 +42,7 @@ def make_data(folder: Path, frame: pl.DataFrame, *overrides: str) -> tuple[Confi
     path = folder / "table.csv"
     frame.write_csv(path)
     config = make_config(f"data.path={path}", *overrides)
-    return config, build.dataset(config, load_table(config.data, config.active_targets), CPU)
+    return config, prepare.dataset(config, load_table(config.data, config.active_targets), CPU)
 
 
 def make_trainer(folder: Path, config: Config, data: Dataset) -> Trainer:
@@ -251,7 +251,7 @@ def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> N
 def test_the_best_is_known_for_given_borders_alone() -> None:
     for extra, known in ((), ["signal"]), (("data.targets.signal.threshold_quantiles=[0.3,0.7]",), []):
         config = make_config("data=synthetic", "data.rows=200", "model.heads=[signal]", "model.time_window=8", *extra)
-        data = build.dataset(config, load_table(config.data, config.active_targets), CPU)
+        data = prepare.dataset(config, load_table(config.data, config.active_targets), CPU)
         assert list(build.oracles(config, data)) == known
         assert len(data.specs[0].borders) == (0 if known else 2)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid_trainer.data.bars import Bars
 from hybrid_trainer.data.feature_registry import Feature
 from hybrid_trainer.data.kernels import Values
-from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.errors import LeakError
 
 _TRIED_ROWS = 256  # beside the lookback
 
@@ -53,7 +53,7 @@ def feature_leaks(
 
 
 def refuse_leaks(selected: Sequence[Feature], columns: Columns, block: tuple[int, int]) -> None:
-    """Try features on a stretch of one instrument's rows, [start, stop); one that reads others is a ConfigError."""
+    """Try features on a stretch of one instrument's rows, [start, stop); one that reads others is a LeakError."""
     for entry in selected:
         start = max(block[0], block[1] - 2 * entry.lookback - _TRIED_ROWS)
         part = {name: np.array(columns[name][start : block[1]], dtype=np.float64) for name in entry.reads}
@@ -62,7 +62,7 @@ def refuse_leaks(selected: Sequence[Feature], columns: Columns, block: tuple[int
             return entry.compute(Bars.of(rows, 0, len(next(iter(rows.values())))))
 
         for fault in feature_leaks(compute, part, entry.lookback, np.random.default_rng(0))[:1]:
-            raise ConfigError(
+            raise LeakError(
                 f"data.extra_features: '{entry.name}' {fault}; a feature is a function of its row and the "
                 f"{entry.lookback - 1} before it (lookback={entry.lookback})"
             )

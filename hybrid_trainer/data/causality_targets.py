@@ -71,17 +71,11 @@ def _label(target: Target, row: int) -> NDArray[np.float64]:
 
 def _rows(table: Table, start: int, stop: int) -> Table:
     """The rows [start, stop), which are one instrument's, as a table of its own."""
-    rows = np.arange(start, stop)
+    part = table.take(np.arange(start, stop))
     return replace(
-        table,
-        timestamp=table.timestamp[start:stop],
+        part,
         instrument=np.zeros(stop - start, dtype=np.int64),
         instruments=(table.instruments[table.instrument[start]],),
-        line=table.line[start:stop],
-        prices={name: values[start:stop] for name, values in table.prices.items()},
-        numbers={name: values[start:stop] for name, values in table.numbers.items()},
-        labels={name: column[rows] for name, column in table.labels.items()},
-        categories={name: column[rows] for name, column in table.categories.items()},
     )
 
 

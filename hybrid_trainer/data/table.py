@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -72,6 +72,23 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.timestamp)
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        """A table of some of the rows, ascending; instruments and categories keep their numbers."""
+        breaks = np.searchsorted(rows, self.breaks)
+        begins = np.flatnonzero(np.diff(self.instrument[rows])) + 1  # where an instrument begins there is no gap
+        return replace(
+            self,
+            key="",
+            breaks=np.setdiff1d(np.unique(breaks[(breaks > 0) & (breaks < len(rows))]), begins),
+            timestamp=self.timestamp[rows],
+            instrument=self.instrument[rows],
+            line=self.line[rows],
+            prices={name: values[rows] for name, values in self.prices.items()},
+            numbers={name: values[rows] for name, values in self.numbers.items()},
+            labels={name: column[rows] for name, column in self.labels.items()},
+            categories={name: column[rows] for name, column in self.categories.items()},
+        )
 
     @property
     def instrument_blocks(self) -> list[tuple[int, int]]:

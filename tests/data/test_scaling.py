@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
-from hybrid_trainer import build
+from hybrid_trainer import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import scaling
 from hybrid_trainer.data.scaling import covered_rows, fit_scaler
@@ -124,7 +124,7 @@ def two_instruments() -> Table:
 
 def test_a_run_learns_nothing_from_rows_outside_its_training_windows(config: Config) -> None:
     table = two_instruments()
-    first = build.dataset(config, table, CPU)
+    first = prepare.dataset(config, table, CPU)
     train = first.split.rows["train"]
     covered = sorted({row - back for row in train.tolist() for back in range(4)})
     outside = np.ones(100, dtype=bool)
@@ -136,7 +136,7 @@ def test_a_run_learns_nothing_from_rows_outside_its_training_windows(config: Con
         "x": np.where(outside, 1e3 + 50 * table.numbers["x"], table.numbers["x"]),
         "y": np.where(unlabelled, 1e3 + 50 * table.numbers["y"], table.numbers["y"]),
     }
-    second = build.dataset(config, replace(table, numbers=changed), CPU)
+    second = prepare.dataset(config, replace(table, numbers=changed), CPU)
     np.testing.assert_array_equal(second.split.rows["train"], train)
     assert second.specs == first.specs
     for before, after in zip(first.loader("train", 16, 0), second.loader("train", 16, 0), strict=True):
@@ -151,7 +151,7 @@ def test_an_instrument_that_begins_after_training_is_unknown_to_a_run(config: Co
     generator = np.random.default_rng(0)
     numbers = {"x": generator.normal(size=120), "y": generator.normal(size=120)}
     days = np.concatenate([np.arange(100), np.arange(85, 105)])
-    data = build.dataset(config, closes_table([1.0] * 100, [1.0] * 20, numbers=numbers, timestamp=days), CPU)
+    data = prepare.dataset(config, closes_table([1.0] * 100, [1.0] * 20, numbers=numbers, timestamp=days), CPU)
     assert data.panel.instruments == ("A", "B")
     assert data.vocabularies["instrument"].names == ("A",)
     assert data.tensors.ids[:100, 0].unique().tolist() == [1]

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import torch
 
-from hybrid_trainer import build
+from hybrid_trainer import build, prepare
 from hybrid_trainer.config import user_files
 from hybrid_trainer.config.known_keys import known_keys
 from hybrid_trainer.config.schema import OPTIONS
@@ -208,7 +208,7 @@ def train_one_step(folder: Path, run: Path, overrides: list[str]) -> None:
     config = make_config(*overrides)
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     on = build.machine(config)
-    data = build.dataset(config, load_table(config.data, config.active_targets), on.device)
+    data = prepare.dataset(config, load_table(config.data, config.active_targets), on.device)
     trainer = build.trainer(
         config, build.model_spec(config, data), data, on, build.callbacks(config, run, run / "board")
     )

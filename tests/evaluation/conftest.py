@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from hybrid_trainer import build
+from hybrid_trainer import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.sources import load_table
@@ -21,7 +21,7 @@ def dataset_of(folder: Path, frame: pl.DataFrame, *overrides: str) -> tuple[Conf
     config = make_config(
         "data=csv", f"data.path={file}", "data.instrument=instrument", "model.time_window=8", *overrides
     )
-    return config, build.dataset(config, load_table(config.data, config.active_targets), torch.device("cpu"))
+    return config, prepare.dataset(config, load_table(config.data, config.active_targets), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
