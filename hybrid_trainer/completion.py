@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+_WITH_KEYS = ("check",)
 FLAGS = ("--multirun", "--config", "--dry-run", "--cfg", "--help", "--version")
 
 
@@ -25,6 +26,10 @@ def offers(commands: Iterable[str]) -> list[str] | None:
     word = "" if line.endswith(" ") or not before else before.pop()
     if word.startswith("-"):
         return [flag for flag in FLAGS if flag.startswith(word)]
+    if len(before) > 1 and before[1] in _WITH_KEYS:
+        rest = line.replace(f"{before[1]} ", "", 1)  # its arguments are those of a run: Hydra knows them
+        os.environ |= {"COMP_LINE": rest, "COMP_POINT": str(len(rest))}
+        return None
     if len(before) > 1 and before[1] in commands:
         return []  # a command's arguments are folders and files: the shell completes them itself
     fitting = [command for command in commands if command.startswith(word)]

@@ -40,6 +40,7 @@ def tab(line: str, folder: Path) -> set[str]:
         ("hybrid-trainer model=", {"model=hybrid", "model=cnn", "model=lstm", "model=linear"}),
         ("hybrid-trainer seed=1 training.ep", {"training.epochs="}),
         ("hybrid-trainer com", {"compare"}),
+        ("hybrid-trainer check training.ep", {"training.epochs="}),
         ("hybrid-trainer --dr", {"--dry-run"}),
     ],
 )
@@ -62,6 +63,7 @@ def test_an_option_of_ones_own_is_offered_too(tmp_path: Path) -> None:
         ("hybrid-trainer seed=1 p", None),
         ("hybrid-trainer compare out", []),
         ("hybrid-trainer compare ", []),
+        ("hybrid-trainer check model.", None),
         ("hybrid-trainer --", list(completion.FLAGS)),
     ],
 )
@@ -70,4 +72,4 @@ def test_only_what_no_config_key_could_be_is_answered_here(
 ) -> None:
     monkeypatch.setenv("COMP_LINE", line + " training.epochs=3")
     monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert completion.offers(["compare", "predict"]) == offered
+    assert completion.offers(["check", "compare", "predict"]) == offered
