@@ -64,13 +64,21 @@ class Room:
         assert self.folder is not None
         path = self._folder("panels") / f"{key}.bin"
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        if not path.is_file() or path.stat().st_size != size:
+        there = path.is_file() and path.stat().st_size == size
+        if size <= self.in_memory:
+            if there:
+                return np.fromfile(path, dtype=dtype).reshape(shape)
+            made = np.empty(shape, dtype=dtype)
+            fill(made)
             with replacing(path) as temporary:
-                made = np.memmap(temporary, dtype=dtype, mode="w+", shape=shape)
-                fill(made)
-                made.flush()
-        found = np.memmap(path, dtype=dtype, mode="r", shape=shape)
-        return np.array(found) if size <= self.in_memory else found
+                made.tofile(temporary)
+            return made
+        if not there:
+            with replacing(path) as temporary:
+                mapped = np.memmap(temporary, dtype=dtype, mode="w+", shape=shape)
+                fill(mapped)
+                mapped.flush()
+        return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 
     def _folder(self, name: str) -> Path:
         assert self.folder is not None

@@ -41,12 +41,13 @@ def test_a_kept_array_is_filled_once_and_found_again(tmp_path: Path) -> None:
         calls.append(out.shape)
         out[:] = np.arange(6).reshape(3, 2)
 
-    for in_memory in (0, 1000):
-        found = Room(tmp_path, in_memory).kept("key", (3, 2), np.int32, fill)
-        assert found.tolist() == [[0, 1], [2, 3], [4, 5]]
-        assert on_disk(found) == (in_memory == 0)
-    assert calls == [(3, 2)]
-    assert files_below(tmp_path) == ["panels/key.bin"]
+    for key, first in (("key", 0), ("other", 1000)):
+        for in_memory in (first, 0, 1000):
+            found = Room(tmp_path, in_memory).kept(key, (3, 2), np.int32, fill)
+            assert found.tolist() == [[0, 1], [2, 3], [4, 5]]
+            assert on_disk(found) == (in_memory == 0)
+    assert calls == [(3, 2)] * 2
+    assert files_below(tmp_path) == ["panels/key.bin", "panels/other.bin"]
     with pytest.raises(ValueError, match="read-only"):
         Room(tmp_path).kept("key", (3, 2), np.int32, fill)[0, 0] = 1
 
@@ -60,8 +61,9 @@ def test_a_file_of_another_size_is_made_anew_and_an_error_leaves_nothing(tmp_pat
     def fail(out: np.ndarray) -> None:
         raise ValueError("planted")
 
-    with pytest.raises(ValueError, match="planted"):
-        Room(tmp_path).kept("other", (4,), np.float64, fail)
+    for in_memory in (0, 1000):
+        with pytest.raises(ValueError, match="planted"):
+            Room(tmp_path, in_memory).kept("other", (4,), np.float64, fail)
     assert files_below(tmp_path) == ["panels/key.bin"]
 
 
