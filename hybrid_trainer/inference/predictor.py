@@ -44,7 +44,9 @@ class Predictor:
         """Predict for every decidable row of a file; see `predict`."""
         schema = self.schema
         table = read_table(path, schema.layout, missing=schema.missing)
-        return self.predict(cut_at_gaps(table, schema.max_gap, independent=schema.independent_sequences))
+        return self.predict(
+            cut_at_gaps(table, schema.max_gap, independent=schema.independent_sequences, learned=schema.gaps)
+        )
 
     def predict(self, table: Table) -> pl.DataFrame:
         """One prediction per row that ends a full window.
