@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from hybrid_trainer.runs.atomic import replacing
 
 PIECE = 1 << 20  # rows that are gone through at a time, where a whole array would need memory of its own
 _SMALL = 1 << 24  # bytes that are not worth a file
+_STALE = 86_400  # seconds after which what is still being written was left by a process that died
 
 
 class Room:
@@ -62,9 +66,11 @@ class Room:
         It is written aside and renamed when it is whole: of several processes one wins, and all of them work.
         """
         assert self.folder is not None
-        path = self._folder("panels") / f"{key}.bin"
+        panels = self._folder("panels")
+        path = panels / f"{key}.bin"
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if not path.is_file() or path.stat().st_size != size:
+            sweep(panels, ".*.bin.*")
             with replacing(path) as temporary:
                 made = np.memmap(temporary, dtype=dtype, mode="w+", shape=shape)
                 fill(made)
@@ -83,6 +89,14 @@ class Room:
                 "data.cache=never to keep the table in memory"
             ) from error
         return folder
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what processes that died have left half written: what is older than a day."""
+    for left in folder.glob(pattern):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink() if left.is_file() else shutil.rmtree(left)
 
 
 def on_disk(array: NDArray[Any]) -> bool:

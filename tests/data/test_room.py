@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,17 @@ def test_a_file_of_another_size_is_made_anew_and_an_error_leaves_nothing(tmp_pat
     with pytest.raises(ValueError, match="planted"):
         Room(tmp_path).kept("other", (4,), np.float64, fail)
     assert files_below(tmp_path) == ["panels/key.bin"]
+
+
+def test_what_a_process_that_died_has_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    (tmp_path / "panels").mkdir()
+    left, young, kept = (tmp_path / "panels" / name for name in (".a.bin.x1", ".b.bin.x2", "c.bin"))
+    for path in (left, young, kept):
+        path.write_bytes(b"1")
+        os.utime(path, (time.time() - 90_000,) * 2)
+    os.utime(young)
+    Room(tmp_path).kept("key", (4,), np.float64, lambda out: out.fill(2.0))
+    assert files_below(tmp_path) == ["panels/.b.bin.x2", "panels/c.bin", "panels/key.bin"]
 
 
 def test_a_folder_that_cannot_be_written_to_and_a_full_disk_are_told(tmp_path: Path) -> None:
