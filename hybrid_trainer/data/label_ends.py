@@ -26,8 +26,8 @@ class LabelEnds:
 
     Attributes:
         timestamps: (N,), ascending within each instrument. horizon: in bars.
-        starts, stops: (I,) row range of each instrument. behind: (I, W) the times that follow its last row, W the horizon
-            or, where that is less, the length of the calendar.
+        starts, stops: (I,) row range of each instrument. behind: (I, W) the times that follow its last row, where W is
+            the horizon or, if that is less, the length of the calendar.
     """
 
     timestamps: Times
