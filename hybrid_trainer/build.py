@@ -199,6 +199,7 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
         missing=config.data.missing,
+        on_error=config.data.on_error,
         max_gap=config.data.max_gap,
         # A sequence comes once, whole; an instrument goes on, and the rows to predict on may be few.
         gaps={} if config.data.independent_sequences else allowances(data.table, config.data.max_gap),

@@ -36,7 +36,7 @@ class BundleSchema:
         extra_features, expressions: single features by name, and features written as text.
         plugins: the modules that the training knew features from; for people to read, never imported from here.
         vocabularies: known categories of each categorical input, in the order of the K ids.
-        clip, missing, max_gap, independent_sequences: as in the data config.
+        clip, missing, on_error, max_gap, independent_sequences: as in the data config.
         gaps: by instrument, the longest step that was no gap in training, where `max_gap` left that to the data.
         layout: which columns a file to predict on must have, context blocks too.
         origin: versions and data that the model came from, for people to read.
@@ -58,6 +58,7 @@ class BundleSchema:
     extra_features: list[str] = field(default_factory=list)
     expressions: dict[str, str] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
+    on_error: str = "raise"
     gaps: dict[str, Allowance] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:

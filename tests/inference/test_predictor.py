@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,26 @@ def test_a_night_is_no_gap_in_a_file_of_two_days_either(tmp_path: Path) -> None:
     whole = trained.load().predict_file(trained.file)
     frame.tail(12).write_csv(tmp_path / "new.csv")
     assert trained.load().predict_file(tmp_path / "new.csv").equals(whole.tail(5))
+
+
+def test_where_training_dropped_bad_rows_the_same_file_is_predicted_without_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = price_frame(200).with_columns(
+        pl.when(pl.int_range(pl.len()) == 190).then(-1.0).otherwise("low").alias("low")
+    )
+    tiny = ("data.instrument=instrument", "model.time_window=4", "model.heads=[signal]")
+    trained = train_on(tmp_path, frame, "data.on_error=drop", *tiny)
+    reported = pl.read_parquet(trained.run.report / "predictions.parquet")
+    caplog.clear()
+    predicted = trained.load().predict_file(trained.file)
+    both = reported.join(predicted, on=["timestamp", "instrument"], suffix="_again")
+    assert len(both) == len(reported) > 30
+    probabilities = [np.array(both[name].to_list()) for name in ("signal_probs", "signal_probs_again")]
+    np.testing.assert_allclose(*probabilities, rtol=0, atol=1e-6)
+    assert "1 row(s) dropped: column 'low'; the first: " in caplog.text
+    with pytest.raises(TableError, match="column 'low': -1 is not positive"):
+        replace(trained.load(), schema=replace(trained.load().schema, on_error="raise")).predict_file(trained.file)
 
 
 def test_labels_are_not_needed_to_predict(own: Trained, tmp_path: Path) -> None:
