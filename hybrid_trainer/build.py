@@ -23,6 +23,7 @@ from hybrid_trainer.config.targets import SignalTarget
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
+from hybrid_trainer.data.gaps import allowances
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
@@ -198,7 +199,10 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
         vocabularies={name: list(vocabulary.names) for name, vocabulary in data.vocabularies.items()},
         clip=config.data.clip,
         missing=config.data.missing,
+        on_error=config.data.on_error,
         max_gap=config.data.max_gap,
+        # A sequence comes once, whole; an instrument goes on, and the rows to predict on may be few.
+        gaps={} if config.data.independent_sequences else allowances(data.table, config.data.max_gap),
         independent_sequences=config.data.independent_sequences,
         layout=inference_layout(config, data.table),
         origin={

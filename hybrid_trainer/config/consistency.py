@@ -77,6 +77,7 @@ def _check_losses(config: Config) -> None:
 def _check_label_columns(config: Config) -> None:
     inputs = {"data.features": config.data.features, "data.categories": config.data.categories}
     inputs |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
+    inputs["data.instrument"] = [config.data.instrument] if config.data.instrument else []  # a category as well
     for name, target in config.active_targets.items():
         if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
             continue

@@ -18,6 +18,7 @@ _UNITS = {
     "d": 86_400 * 10**9,
     "w": 7 * 86_400 * 10**9,
 }
+_LONGEST = 2**62  # ns, 146 years: a time and a duration together still fit into int64
 _DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
@@ -41,7 +42,10 @@ def parse_span(key: str, text: str) -> Span:
             f"{key}: '{text}' is neither a number of bars nor a duration; write 5, 90min, 2h or 3d "
             f"(units: {', '.join(_UNITS)})"
         )
-    return Span(round(float(found[1]) * _UNITS[found[2]]), in_bars=False)
+    nanoseconds = float(found[1]) * _UNITS[found[2]]
+    if nanoseconds > _LONGEST:
+        raise ConfigError(f"{key}: '{text}' is too long; a duration is at most {_LONGEST // _UNITS['d']}d")
+    return Span(round(nanoseconds), in_bars=False)
 
 
 def parse_moment(key: str, text: str, *, plain: bool = False) -> int:

@@ -11,6 +11,7 @@ a usual day and of a usual week: nights and weekends. Beyond that is allowed
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -38,12 +39,18 @@ class Allowance:
     rests: bool = False
 
 
-def cut_at_gaps(table: Table, max_gap: str | None, *, independent: bool = False) -> Table:
+Learned = Mapping[str, Allowance]
+
+
+def cut_at_gaps(
+    table: Table, max_gap: str | None, *, independent: bool = False, learned: Learned | None = None
+) -> Table:
     """Return the table with `breaks`: the rows before which a gap lies; windows, features and labels end there.
 
     Args:
         max_gap: 'auto', a number of usual steps, a duration, or None for no gap at all; see `data.max_gap`.
         independent: the instruments share no calendar, so none says what another misses.
+        learned: by instrument, what an earlier table said; the table itself says it of every other one.
 
     Raises:
         TableError: a duration for times that are plain integers.
@@ -54,11 +61,11 @@ def cut_at_gaps(table: Table, max_gap: str | None, *, independent: bool = False)
     blocks = table.instrument_blocks
     days = None
     found = []
-    for start, stop in blocks:
+    for name, (start, stop) in zip(table.instruments, blocks, strict=True):
         times = table.timestamp[start:stop]
         if stop - start < 2:
             continue
-        allowance = allow(times, max_gap, plain, table.file)
+        allowance = (learned or {}).get(name) or allow(times, max_gap, plain, table.file)
         longer = steps_over(times, allowance.longest)
         if max_gap == "auto" and allowance.rests and len(blocks) > 1 and not independent:
             days = _trading_days(table.timestamp, blocks) if days is None else days
@@ -66,6 +73,21 @@ def cut_at_gaps(table: Table, max_gap: str | None, *, independent: bool = False)
         found.append(longer + start + 1)
     breaks = np.concatenate([*found, np.empty(0, dtype=np.int64)]).astype(np.int64)
     return replace(table, breaks=breaks, notes=(*table.notes, *_notes(table, breaks, max_gap)))
+
+
+def allowances(table: Table, max_gap: str | None) -> dict[str, Allowance]:
+    """What is to be remembered of each instrument: a few new rows do not tell that there are nights and weekends.
+
+    Nothing where a duration, or none, says it of any table.
+    """
+    if max_gap is None or (max_gap != "auto" and not parse_span("data.max_gap", max_gap).in_bars):
+        return {}
+    plain = bool(len(table)) and is_plain(table.timestamp)
+    return {
+        name: allow(table.timestamp[start:stop], max_gap, plain, table.file)
+        for name, (start, stop) in zip(table.instruments, table.instrument_blocks, strict=True)
+        if stop - start > 1
+    }
 
 
 def allow(times: Times, max_gap: str, plain: bool, file: str) -> Allowance:

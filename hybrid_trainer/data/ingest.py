@@ -112,10 +112,10 @@ class Ingest:
             self.problems.add(f"{self.file}: column '{self.layout.timestamp}': {wrong}")
         if self.layout.instrument:
             self.instruments = self._coder.finish(self.columns["instrument"])
-        self.labels = self._finished("labels", self._label_coders)
-        self.categories = self._finished("categories", self._category_coders)
         self.order_mended = sort_rows(self.columns, len(self.instruments))
         self._judge_keys()
+        self.labels = self._finished("labels", self._label_coders)  # the classes of the rows that are left
+        self.categories = self._finished("categories", self._category_coders)
         self._judge_length()
 
     def notes(self) -> list[str]:

@@ -26,7 +26,8 @@ class LabelEnds:
 
     Attributes:
         timestamps: (N,), ascending within each instrument. horizon: in bars.
-        starts, stops: (I,) row range of each instrument. behind: (I, horizon) the times that follow its last row.
+        starts, stops: (I,) row range of each instrument. behind: (I, W) the times that follow its last row, where W is
+            the horizon or, if that is less, the length of the calendar.
     """
 
     timestamps: Times
@@ -39,11 +40,11 @@ class LabelEnds:
     def of(cls, timestamps: Times, blocks: Blocks, calendar: Times, horizon: int) -> LabelEnds:
         """The ends for labels of `horizon` bars; an empty calendar stands for sequences that share none."""
         borders = np.array(blocks, dtype=np.int64).reshape(-1, 2)
-        behind = np.full((len(blocks), horizon), NEVER)
+        behind = np.full((len(blocks), min(horizon, len(calendar))), NEVER)
         for line, (start, stop) in zip(behind, blocks, strict=True):
             if len(calendar) and stop > start:
                 last = int(np.searchsorted(calendar, timestamps[stop - 1], side="right"))
-                line[: len(calendar) - last] = calendar[last : last + horizon]
+                line[: len(calendar) - last] = calendar[last : last + len(line)]
         return cls(timestamps, horizon, borders[:, 0], borders[:, 1], behind)
 
     def __getitem__(self, rows: Times) -> Times:
@@ -52,7 +53,8 @@ class LabelEnds:
         ahead = rows + self.horizon
         over = ahead - self.stops[whose]  # how far behind its instrument's last row, from 0
         inside = over < 0
-        ends = np.empty(len(rows), dtype=np.int64)
+        known = ~inside & (over < self.behind.shape[1])
+        ends = np.full(len(rows), NEVER, dtype=np.int64)
         ends[inside] = self.timestamps[ahead[inside]]
-        ends[~inside] = self.behind[whose[~inside], over[~inside]]
+        ends[known] = self.behind[whose[known], over[known]]
         return ends

@@ -120,7 +120,8 @@ def _feature_matrix(
 
     key = _key(table, selected, expressions, own) if room.folder is not None else None
     if key is None:
-        matrix = room.empty(shape, np.float32)
+        fits = 4 * len(table) * len(names) <= room.in_memory
+        matrix = (IN_MEMORY if fits else room).empty(shape, np.float32)
         fill(matrix)
     else:
         matrix = room.kept(key, shape, np.float32, fill)

@@ -57,11 +57,15 @@ def parquet_schema(path: Path) -> dict[str, pl.DataType]:
 
 
 def stamp(parts: list[Part]) -> str:
-    """A digest of where the files are, how large, and when they were last written; no content is read."""
+    """A digest of where the files are, how large, and when they were last written; no content is read.
+
+    The time of writing may be set to any (archives and copies do); the one of the last change of any kind may not.
+    """
     sha = hashlib.sha256()
     for part in parts:
         state = part.path.stat()
-        sha.update(f"{part.path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        looks = (part.path.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        sha.update("\0".join(map(str, looks)).encode() + b"\n")
     return sha.hexdigest()
 
 

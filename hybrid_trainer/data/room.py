@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from hybrid_trainer.runs.atomic import replacing
 
 PIECE = 1 << 20  # rows that are gone through at a time, where a whole array would need memory of its own
 _SMALL = 1 << 24  # bytes that are not worth a file
+_STALE = 86_400  # seconds after which what is still being written was left by a process that died
 
 
 class Room:
@@ -48,9 +52,7 @@ class Room:
             with os.fdopen(os.dup(handle), "r+b") as stream:
                 return np.memmap(stream, dtype=dtype, mode="r+", shape=shape)
         except OSError as error:
-            raise ConfigError(
-                f"paths.cache_dir: {scratch} has no room for {size:,} bytes ({error.strerror}); set paths.cache_dir"
-            ) from error
+            raise _no_room(scratch, size, error) from error
         finally:
             os.close(handle)
 
@@ -62,20 +64,26 @@ class Room:
         It is written aside and renamed when it is whole: of several processes one wins, and all of them work.
         """
         assert self.folder is not None
-        path = self._folder("panels") / f"{key}.bin"
+        panels = self._folder("panels")
+        path = panels / f"{key}.bin"
         size = math.prod(shape) * np.dtype(dtype).itemsize
         there = path.is_file() and path.stat().st_size == size
+        if not there:
+            sweep(panels, ".*.bin.*")
         if size <= self.in_memory:
             if there:
                 return np.fromfile(path, dtype=dtype).reshape(shape)
             made = np.empty(shape, dtype=dtype)
             fill(made)
             with replacing(path) as temporary:
-                made.tofile(temporary)
+                _reserve(temporary, size)
+                with temporary.open("r+b") as stream:
+                    made.tofile(stream)
             return made
         if not there:
             with replacing(path) as temporary:
-                mapped = np.memmap(temporary, dtype=dtype, mode="w+", shape=shape)
+                _reserve(temporary, size)
+                mapped = np.memmap(temporary, dtype=dtype, mode="r+", shape=shape)
                 fill(mapped)
                 mapped.flush()
         return np.memmap(path, dtype=dtype, mode="r", shape=shape)
@@ -91,6 +99,29 @@ class Room:
                 "data.cache=never to keep the table in memory"
             ) from error
         return folder
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file as large as it will be: a full disk is told here, not by a signal when a page is written."""
+    with path.open("r+b") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            raise _no_room(path.parent, size, error) from error
+
+
+def _no_room(folder: Path, size: int, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"paths.cache_dir: {folder} has no room for {size:,} bytes ({error.strerror}); set paths.cache_dir"
+    )
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what processes that died have left half written: what is older than a day."""
+    for left in folder.glob(pattern):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink() if left.is_file() else shutil.rmtree(left)
 
 
 def on_disk(array: NDArray[Any]) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 
 from hybrid_trainer.data.columns import Columns
 from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.room import sweep
 from hybrid_trainer.data.table import Coded, Table
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.runs.atomic import umask, write_json, write_text
@@ -28,7 +29,6 @@ from hybrid_trainer.runs.atomic import umask, write_json, write_text
 VERSION = 2
 _MANIFEST = "manifest.json"
 _TUPLES = ("numbers", "labels", "optional", "whole", "categories")
-_STALE = 86_400  # seconds after which a folder that is still being written was left by a process that died
 _SETTLED = 2_000_000_000  # ns: a file written to more recently may change once more under the same time stamp
 
 
@@ -57,7 +57,7 @@ class Store:
         """A folder to write columns to, next to where they will stand."""
         try:
             self._tables.mkdir(parents=True, exist_ok=True)
-            self._sweep()
+            sweep(self._tables, ".new-*")
             return Path(tempfile.mkdtemp(dir=self._tables, prefix=".new-"))
         except OSError as error:
             raise ConfigError(
@@ -96,12 +96,6 @@ class Store:
     @property
     def _tables(self) -> Path:
         return self.folder / "tables"
-
-    def _sweep(self) -> None:
-        for left in self._tables.glob(".new-*"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > _STALE:
-                    shutil.rmtree(left)
 
 
 def cache_folder(configured: str | None) -> Path:

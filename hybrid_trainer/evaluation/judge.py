@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data.dataset import Dataset
+from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.evaluation.baselines import baselines
 from hybrid_trainer.metrics import metric_for
 from hybrid_trainer.types import LOWER_IS_BETTER, TargetSpec
@@ -87,7 +88,9 @@ def _best(said: dict[str, dict[str, float]], metric: str) -> str:
 
 def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict[str, float]:
     metric = metric_for(spec, torch.device("cpu"))
-    metric.update(raw, label, mask)
+    for start in range(0, len(mask), PIECE):  # little memory, and a count of float32 is exact up to 16 million
+        rows = slice(start, start + PIECE)
+        metric.update(raw[rows], label[rows], mask[rows])
     return metric.compute()
 
 

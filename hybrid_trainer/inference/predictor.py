@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from hybrid_trainer.inference.schema import BundleSchema
 from hybrid_trainer.links import to_prediction
 from hybrid_trainer.types import TargetSpec
 
+log = logging.getLogger(__name__)
 _BATCH = 512
 
 
@@ -41,10 +43,14 @@ class Predictor:
     schema: BundleSchema
 
     def predict_file(self, path: Path) -> pl.DataFrame:
-        """Predict for every decidable row of a file; see `predict`."""
+        """Predict for every decidable row of a file; see `predict`. Where training dropped bad rows, so it is here."""
         schema = self.schema
-        table = read_table(path, schema.layout, missing=schema.missing)
-        return self.predict(cut_at_gaps(table, schema.max_gap, independent=schema.independent_sequences))
+        table = read_table(path, schema.layout, missing=schema.missing, on_error=schema.on_error)
+        if table.report["dropped"]:
+            log.warning("%s", "\n".join(table.notes))
+        return self.predict(
+            cut_at_gaps(table, schema.max_gap, independent=schema.independent_sequences, learned=schema.gaps)
+        )
 
     def predict(self, table: Table) -> pl.DataFrame:
         """One prediction per row that ends a full window.

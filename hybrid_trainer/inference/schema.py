@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hybrid_trainer.data.gaps import Allowance
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.errors import BundleError
 from hybrid_trainer.models import InputDims
@@ -35,7 +36,8 @@ class BundleSchema:
         extra_features, expressions: single features by name, and features written as text.
         plugins: the modules that the training knew features from; for people to read, never imported from here.
         vocabularies: known categories of each categorical input, in the order of the K ids.
-        clip, missing, max_gap, independent_sequences: as in the data config.
+        clip, missing, on_error, max_gap, independent_sequences: as in the data config.
+        gaps: by instrument, the longest step that was no gap in training, where `max_gap` left that to the data.
         layout: which columns a file to predict on must have, context blocks too.
         origin: versions and data that the model came from, for people to read.
     """
@@ -56,6 +58,8 @@ class BundleSchema:
     extra_features: list[str] = field(default_factory=list)
     expressions: dict[str, str] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
+    on_error: str = "raise"
+    gaps: dict[str, Allowance] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write schema.json."""
@@ -75,6 +79,7 @@ class BundleSchema:
             said["specs"] = [TargetSpec(**_tuples(spec)) for spec in said["specs"]]
             said["layout"]["context"] = _tuples(said["layout"]["context"])
             said["layout"] = Layout(**_tuples(said["layout"]))
+            said["gaps"] = {name: Allowance(**gap) for name, gap in said.get("gaps", {}).items()}
             return cls(**said)
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise BundleError(f"{path}: not a schema that this version reads ({error})") from error

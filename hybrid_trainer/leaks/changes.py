@@ -16,15 +16,17 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
 
-def with_other_rows(table: Table, where: Flags, generator: np.random.Generator) -> Table:
+def with_other_rows(table: Table, where: Flags, generator: np.random.Generator, *, rename: bool = True) -> Table:
     """The same rows and times, but other prices, numbers, labels and categories where `where` (N,) is true.
 
     What is missing stays missing, a bar stays a bar, and what is equal to the row beside it stays so (unchanged, where
-    that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided. An
-    instrument all of whose rows are changed gets another name.
+    that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided.
+    With `rename`, an instrument all of whose rows are changed gets another name.
     """
     untouched = np.unique(table.instrument[~where])
-    names = [name if code in untouched else f"{name}{_NEW}" for code, name in enumerate(table.instruments)]
+    names = [
+        name if code in untouched or not rename else f"{name}{_NEW}" for code, name in enumerate(table.instruments)
+    ]
     prices = {}
     if table.prices:
         factor = _factors(table.prices["close"], table.instrument, where, generator)
@@ -42,7 +44,11 @@ def with_other_rows(table: Table, where: Flags, generator: np.random.Generator) 
             for name, values in table.numbers.items()
         },
         labels={name: _drawn(column, where, generator) for name, column in table.labels.items()},
-        categories={name: _drawn(_with_new(column), where, generator) for name, column in table.categories.items()},
+        categories={
+            # What says which part a row belongs to is no input: with other parts, other rows would train.
+            name: column if name == table.layout.split else _drawn(_with_new(column), where, generator)
+            for name, column in table.categories.items()
+        },
     )
 
 

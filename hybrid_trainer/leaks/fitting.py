@@ -30,7 +30,9 @@ def fitted_on_training(subject: Subject) -> Finding:
     looked_at = f"{int(beyond.sum()):,} rows beyond training's reach changed, {len(data.split.rows['train']):,} kept"
     if not beyond.any():
         return Finding(looked_at=looked_at, warnings=["training reaches every row: nothing could be changed"])
-    table = with_other_rows(data.table, beyond, subject.generator())
+    # Shuffled sequences are divided by their names: others would be another split, not a leak.
+    by_name = config.data.independent_sequences and config.data.split.order == "shuffled"
+    table = with_other_rows(data.table, beyond, subject.generator(), rename=not by_name)
     try:
         other = prepare.dataset(config, table, torch.device("cpu"))
     except UserError as error:

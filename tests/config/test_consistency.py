@@ -134,6 +134,15 @@ def test_a_label_is_not_an_input(key: str) -> None:
     consistency.check(with_input(False, ["signal"]))  # the label isn't used
 
 
+def test_the_instrument_is_an_input_as_well() -> None:
+    def told(contemporaneous: bool) -> Config:
+        target = ColumnTarget(column="Ticker", kind="classification", allow_contemporaneous=contemporaneous)
+        return config(data=UsStocksData(targets={"who": target}))
+
+    assert refused(told(False)).startswith("data.targets.who.column: 'Ticker' is in data.instrument as well")
+    consistency.check(told(True))
+
+
 def test_a_pattern_is_no_label_column_of_that_name_and_a_named_block_is_looked_at() -> None:
     targets = {"mine": ColumnTarget(column="y", kind="regression")}
     consistency.check(config(data=UsStocksData(targets=targets, context={"text": ["t_*"]})))

@@ -41,6 +41,15 @@ def test_what_is_neither_is_refused_with_what_would_be_right(text: str) -> None:
     )
 
 
+def test_a_duration_is_no_longer_than_times_are() -> None:
+    assert parse_span("data.split.embargo", "53375d") == Span(53375 * DAY, in_bars=False)
+    for text in ("53376d", "9" * 400 + "w"):
+        with pytest.raises(
+            ConfigError, match=r"^data\.split\.embargo: '.*' is too long; a duration is at most 53375d$"
+        ):
+            parse_span("data.split.embargo", text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.config.targets import ColumnTarget, SignalTarget, SlTpTarget, VolatilityTarget
 from hybrid_trainer.data.features import compute_features, select_features
-from hybrid_trainer.data.gaps import DAY, cut_at_gaps
+from hybrid_trainer.data.gaps import DAY, Allowance, allowances, cut_at_gaps
 from hybrid_trainer.data.labelling import build_targets
 from hybrid_trainer.data.panel import build_panel
 from hybrid_trainer.data.splits import clocks_of
@@ -230,3 +230,17 @@ def test_the_bound_of_an_allowance_is_itself_no_gap() -> None:
     assert check(3) == []
     assert check(4) == [50]
     assert DAY == 24 * HOUR
+
+
+def test_what_one_table_says_of_an_instrument_holds_for_a_few_rows_of_it() -> None:
+    nights = intraday(business_days("2024-01-01", "2024-03-01"), HOUR)
+    learned = allowances(table_of(nights, hourly("2024-01-01", "2024-01-03"), nights[:1]), "auto")
+    assert learned == {"A": Allowance(learned["A"].longest, rests=True), "B": Allowance(HOUR)}
+    few = table_of(nights[:10], nights[:10])
+    assert cut_at_gaps(few, "auto").breaks.tolist() == [7, 17]
+    assert cut_at_gaps(few, "auto", learned=learned).breaks.tolist() == [17]
+
+
+@pytest.mark.parametrize(("max_gap", "said"), [(None, {}), ("3d", {}), ("2", {"A": Allowance(2 * DAY)})])
+def test_only_what_a_table_says_is_remembered(max_gap: str | None, said: dict[str, Allowance]) -> None:
+    assert allowances(table_of(days("2024-01-01", "2024-02-01")), max_gap) == said

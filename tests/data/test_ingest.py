@@ -163,6 +163,14 @@ def test_of_a_key_that_stands_twice_the_first_row_of_the_file_is_kept(tmp_path: 
     ]
 
 
+def test_a_class_that_only_dropped_rows_have_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("time,x,y,z\n1,1,b,q\n2,1,a,p\n2,2,c,r\n3,3,b,q\n")
+    layout = Layout(timestamp="time", instrument=None, numbers=("x",), labels=("y",), categories=("z",))
+    table = read_table(tmp_path / "t.csv", layout, on_error="drop")
+    assert (table.labels["y"].names, table.labels["y"].texts()) == (("a", "b"), ["b", "a", "b"])
+    assert (table.categories["z"].names, table.categories["z"].texts()) == (("p", "q"), ["q", "p", "q"])
+
+
 @pytest.mark.parametrize("name", ["encoding_and_header", "short_and_empty", "parquet", "folder_of_parts"])
 def test_faults_of_a_whole_file_are_told_though_rows_may_be_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -32,6 +32,10 @@ def test_sequences_that_share_no_calendar_end_without_an_end() -> None:
     assert ends(2, []) == [25, 70, NEVER, NEVER, 90, NEVER, NEVER]
 
 
+def test_a_horizon_beyond_any_calendar_takes_no_memory() -> None:
+    assert ends(10**12, [10, 15, 20, 25, 70, 90]) == ends(10**12, []) == [NEVER] * 7
+
+
 @SOME_EXAMPLES
 @given(
     parts=st.lists(st.sets(st.integers(0, 40), min_size=1).map(sorted), min_size=1, max_size=4),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid_trainer.data import room
 from hybrid_trainer.data.features import CORE, FEATURES, compute_features, feature, select_features
 from hybrid_trainer.data.panel import Panel, build_panel
+from hybrid_trainer.data.room import Room, on_disk
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
@@ -193,6 +196,25 @@ def test_a_feature_of_the_users_own_that_looks_ahead_is_refused(table: Table, mo
     feature("ahead", 1)(lambda bars: np.append(bars.close[1:], bars.close[-1:]))
     with pytest.raises(ConfigError, match=r"^data\.extra_features: 'ahead' reads rows after its own"):
         build_panel(table, feature_set="core", features=[], context={}, extra_features=["ahead"])
+
+
+@pytest.mark.parametrize(("in_memory", "mapped"), [(4 * 160 * 2, False), (4 * 160 * 2 - 1, True)])
+def test_features_of_the_users_own_are_in_memory_where_they_fit_as_any_others(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int, mapped: bool
+) -> None:
+    monkeypatch.setattr(FEATURES, "_entries", dict(FEATURES._entries))
+    monkeypatch.setattr(room, "_SMALL", 0)
+    feature("own", 1)(lambda bars: bars.close / bars.open)
+    made = build_panel(
+        replace(table, key="k"),
+        feature_set="none",
+        features=["x"],
+        context={},
+        extra_features=["own"],
+        room=Room(tmp_path, in_memory),
+    )
+    assert on_disk(made.features) == mapped
+    assert list(tmp_path.rglob("*.bin")) == []  # the code may change: nothing is kept
 
 
 def test_a_feature_that_is_no_number_somewhere_is_told_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:

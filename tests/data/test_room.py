@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,17 @@ def test_a_file_of_another_size_is_made_anew_and_an_error_leaves_nothing(tmp_pat
     assert files_below(tmp_path) == ["panels/key.bin"]
 
 
+def test_what_a_process_that_died_has_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    (tmp_path / "panels").mkdir()
+    left, young, kept = (tmp_path / "panels" / name for name in (".a.bin.x1", ".b.bin.x2", "c.bin"))
+    for path in (left, young, kept):
+        path.write_bytes(b"1")
+        os.utime(path, (time.time() - 90_000,) * 2)
+    os.utime(young)
+    Room(tmp_path).kept("key", (4,), np.float64, lambda out: out.fill(2.0))
+    assert files_below(tmp_path) == ["panels/.b.bin.x2", "panels/c.bin", "panels/key.bin"]
+
+
 def test_a_folder_that_cannot_be_written_to_and_a_full_disk_are_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
@@ -75,4 +88,6 @@ def test_a_folder_that_cannot_be_written_to_and_a_full_disk_are_told(tmp_path: P
         Room(tmp_path / "file").empty((1000,), np.float64)
     with pytest.raises(ConfigError, match=r"has no room for .* bytes"):
         Room(tmp_path).empty((2**50,), np.float64)
+    with pytest.raises(ConfigError, match=r"has no room for .* bytes"):
+        Room(tmp_path).kept("key", (2**50,), np.float64, lambda out: None)
     assert files_below(tmp_path) == ["file"]

@@ -13,6 +13,7 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.evaluation import judge, report
 from hybrid_trainer.evaluation.judge import TaskResult, as_json, evaluate, headline
+from hybrid_trainer.metrics import Metric, metric_for
 from hybrid_trainer.types import METRICS, TargetSpec
 
 TASKS = ["signal", "volatility", "regime", "sl_tp"]
@@ -118,6 +119,28 @@ def test_rows_without_a_label_do_not_count(
     )
     others = [name for name in TASKS if name != task]
     assert [said[name] for name in others] == [results[name] for name in others]
+
+
+def test_many_rows_are_judged_piece_by_piece(
+    config: Config,
+    data: Dataset,
+    outputs: dict[str, torch.Tensor],
+    results: dict[str, TaskResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    longest = []
+
+    def watched(spec: TargetSpec, device: torch.device) -> Metric:
+        metric = metric_for(spec, device)
+        update = metric.update
+        metric.update = lambda *given: (longest.append(max(map(len, given))), update(*given))[1]  # type: ignore[method-assign]
+        return metric
+
+    monkeypatch.setattr(judge, "PIECE", 7)
+    monkeypatch.setattr(judge, "metric_for", watched)
+    for result in evaluate(data, outputs, config.active_targets):
+        assert result.metrics == pytest.approx(results[result.spec.name].metrics, rel=1e-9)
+    assert max(longest) == 7
 
 
 def test_a_task_without_any_label_in_the_part_has_metrics_that_are_no_numbers(

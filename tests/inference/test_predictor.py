@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hybrid_trainer.data.features import CORE
 from hybrid_trainer.errors import TableError
 from hybrid_trainer.inference.predictor import times
 from tests.conftest import price_frame
-from tests.inference.conftest import Trained, own_frame
+from tests.inference.conftest import Trained, own_frame, train_on
 
 LOOKBACK = max(feature.lookback for feature in CORE.values())
 WINDOW = 8
@@ -106,6 +107,38 @@ def test_no_window_crosses_a_gap(own: Trained) -> None:
     assert frame.select("timestamp", "instrument").rows() == expected
     # 80 rows; four windows hold row 3, the first three rows end none; five hold row 40 or 41
     assert len(expected) == 2 * (80 - 3 - 4 - 5)
+
+
+def test_a_night_is_no_gap_in_a_file_of_two_days_either(tmp_path: Path) -> None:
+    days = np.datetime64("2024-01-02T09", "s") + np.arange(40) * np.timedelta64(1, "D")
+    times = (days[:, None] + np.arange(6) * np.timedelta64(1, "h")).ravel()
+    values = np.random.default_rng(0).normal(size=(2, len(times)))
+    frame = pl.DataFrame({"timestamp": times.astype(str), "a": values[0], "level": values[1]})
+    target = "data.targets.level={column: level, kind: regression}"
+    trained = train_on(tmp_path, frame, "data.features=[a]", target, "model.heads=[level]", "model.time_window=8")
+    whole = trained.load().predict_file(trained.file)
+    frame.tail(12).write_csv(tmp_path / "new.csv")
+    assert trained.load().predict_file(tmp_path / "new.csv").equals(whole.tail(5))
+
+
+def test_where_training_dropped_bad_rows_the_same_file_is_predicted_without_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = price_frame(200).with_columns(
+        pl.when(pl.int_range(pl.len()) == 190).then(-1.0).otherwise("low").alias("low")
+    )
+    tiny = ("data.instrument=instrument", "model.time_window=4", "model.heads=[signal]")
+    trained = train_on(tmp_path, frame, "data.on_error=drop", *tiny)
+    reported = pl.read_parquet(trained.run.report / "predictions.parquet")
+    caplog.clear()
+    predicted = trained.load().predict_file(trained.file)
+    both = reported.join(predicted, on=["timestamp", "instrument"], suffix="_again")
+    assert len(both) == len(reported) > 30
+    probabilities = [np.array(both[name].to_list()) for name in ("signal_probs", "signal_probs_again")]
+    np.testing.assert_allclose(*probabilities, rtol=0, atol=1e-6)
+    assert "1 row(s) dropped: column 'low'; the first: " in caplog.text
+    with pytest.raises(TableError, match="column 'low': -1 is not positive"):
+        replace(trained.load(), schema=replace(trained.load().schema, on_error="raise")).predict_file(trained.file)
 
 
 def test_labels_are_not_needed_to_predict(own: Trained, tmp_path: Path) -> None:
