@@ -16,15 +16,17 @@ Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
 
-def with_other_rows(table: Table, where: Flags, generator: np.random.Generator) -> Table:
+def with_other_rows(table: Table, where: Flags, generator: np.random.Generator, *, rename: bool = True) -> Table:
     """The same rows and times, but other prices, numbers, labels and categories where `where` (N,) is true.
 
     What is missing stays missing, a bar stays a bar, and what is equal to the row beside it stays so (unchanged, where
     that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided. An
-    instrument all of whose rows are changed gets another name.
+    instrument all of whose rows are changed gets another name, unless `rename` is false.
     """
     untouched = np.unique(table.instrument[~where])
-    names = [name if code in untouched else f"{name}{_NEW}" for code, name in enumerate(table.instruments)]
+    names = [
+        name if code in untouched or not rename else f"{name}{_NEW}" for code, name in enumerate(table.instruments)
+    ]
     prices = {}
     if table.prices:
         factor = _factors(table.prices["close"], table.instrument, where, generator)
