@@ -174,7 +174,7 @@ def test_a_run_directory_is_used_once_and_only_below_the_root(tmp_path: Path) ->
     here = tmp_path / "work"
     price_frame(20).write_csv(here / "prices.csv")
     said = refused(cli(here, *TINY, f"hydra.run.dir={other}"))
-    assert str(other) in said and "use resume" in said
+    assert str(other) in said and "that isn't there yet" in said
     assert (other / "run.json").read_text() == "{}"
     assert "not inside paths.root" in refused(cli(here, *TINY, "hydra.run.dir=../elsewhere"))
     assert files_below(tmp_path) == [

@@ -86,7 +86,7 @@ def test_one_run_with_configs_of_the_users_own_from_start_to_prediction(tmp_path
     assert load_file(published / "weights.safetensors")
 
     # a second run cannot have the folder
-    assert "use resume" in refused(cli(here, *QUIET, f"hydra.run.dir={run}"))
+    assert "belongs to another run" in refused(cli(here, *QUIET, f"hydra.run.dir={run}"))
     assert record_of(run) == record
 
     compared = cli(here, "compare", "outputs")
