@@ -77,6 +77,8 @@ def _check_losses(config: Config) -> None:
 def _check_label_columns(config: Config) -> None:
     inputs = {"data.features": config.data.features, "data.categories": config.data.categories}
     inputs |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
+    if "instrument" in _embeddings(config) and config.data.instrument:
+        inputs["model.embeddings.instrument"] = [config.data.instrument]
     for name, target in config.active_targets.items():
         if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
             continue
@@ -88,9 +90,13 @@ def _check_label_columns(config: Config) -> None:
                 )
 
 
+def _embeddings(config: Config) -> dict[str, int]:
+    found: dict[str, int] = getattr(config.model, "embeddings", {})
+    return found
+
+
 def _check_embeddings(config: Config) -> None:
-    embeddings: dict[str, int] = getattr(config.model, "embeddings", {})
     known = ["instrument", *config.data.categories]
-    for name in embeddings:
+    for name in _embeddings(config):
         if name not in known:
             raise ConfigError(f"model.embeddings.{name}: not a categorical input{did_you_mean(name, known)}")

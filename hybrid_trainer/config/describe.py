@@ -42,7 +42,7 @@ def tables(what: str | None) -> list[Table]:
     assert what is not None
     found = [known for known in known_keys().values() if what in known.path]
     if not found:
-        names = [*OPTIONS, "targets", "run", *sections]
+        names = [*OPTIONS, "targets", *sections]
         raise ConfigError(f"describe {what}: neither a group nor a key{did_you_mean(what, [*names, *known_keys()])}")
     return [_table(f"keys with '{what}'", found)]
 

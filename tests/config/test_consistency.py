@@ -118,6 +118,18 @@ def test_some_head_must_have_a_weight() -> None:
     assert refused(alone) == "training.loss_weights: every active head has weight 0; nothing would be trained"
 
 
+def test_a_label_is_not_the_embedded_instrument() -> None:
+    def with_embeddings(embeddings: dict[str, int]) -> Config:
+        data = UsStocksData(targets={"mine": ColumnTarget(column="Ticker", kind="classification")})
+        return config(data=data, model=HybridModelConfig(embeddings=embeddings))
+
+    assert refused(with_embeddings({"instrument": 4})) == (
+        "data.targets.mine.column: 'Ticker' is in model.embeddings.instrument as well, so the label would be read off "
+        "the input; remove it there, or set data.targets.mine.allow_contemporaneous=true"
+    )
+    consistency.check(with_embeddings({}))
+
+
 @pytest.mark.parametrize("key", ["features", "context", "categories"])
 def test_a_label_is_not_an_input(key: str) -> None:
     def with_input(contemporaneous: bool, heads: list[str] | None) -> Config:
