@@ -128,7 +128,9 @@ def test_a_sweep_goes_on_when_a_job_fails_and_its_status_says_so(tmp_path: Path)
     (sweep,) = (tmp_path / "multirun").glob("*/*")
     assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "short.csv", "multirun"}
     assert [record_of(sweep / job)["status"] for job in ("0", "1")] == ["failed", "complete"]
-    assert record_of(sweep / "0")["stop_reason"].startswith("TableError: short.csv: the longest unbroken stretch")
+    assert record_of(sweep / "0")["stop_reason"].startswith(
+        "TableError: short.csv: the longest instrument has 20 row(s), too few"
+    )
     assert "data.path=good.csv" in record_of(sweep / "1")["overrides"]
     lines = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
