@@ -43,7 +43,10 @@ def tables(what: str | None) -> list[Table]:
     found = [known for known in known_keys().values() if what in known.path]
     if not found:
         names = [*OPTIONS, "targets", *sections]
-        raise ConfigError(f"describe {what}: neither a group nor a key{did_you_mean(what, [*names, *known_keys()])}")
+        near = did_you_mean(what, [*names, *known_keys()])
+        if "did you mean" not in near:
+            near = f"; known: {', '.join(names)}"  # all keys would fill the screen
+        raise ConfigError(f"describe {what}: neither a group nor a key{near}")
     return [_table(f"keys with '{what}'", found)]
 
 
