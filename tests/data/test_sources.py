@@ -304,6 +304,20 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert said("t.parquet").startswith("t.parquet: not a Parquet file that can be read (")
 
 
+@pytest.mark.parametrize(
+    ("row", "fields"), [("2,1,234,5,6", 5), ('2,"1,2",3,4,5', 5), ("2,1,2,3,", 5), ("2,1,2,3,4,5,6", 7)]
+)
+def test_a_row_with_too_many_fields_is_told_where_not_all_columns_are_read(
+    tmp_path: Path, row: str, fields: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"time,other,x,more\n1,1,1,1\n{row}\n3,1,3,1\n")
+    with pytest.raises(TableError) as caught:
+        read_table(path, NUMBERS)
+    assert str(caught.value) == f"{path}:3: {fields} field(s) where the header has 4"
+    assert read_table(path, NUMBERS, on_error="drop").numbers["x"].tolist() == [1, 3]
+
+
 def test_a_parquet_file_that_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
