@@ -52,7 +52,7 @@ def test_one_run_with_configs_of_the_users_own_from_start_to_prediction(tmp_path
     assert {path.name for path in here.iterdir()} == {"conf", "setup.yaml", "prices.csv", "outputs", "boards"}
     assert {path.name for path in run.iterdir()} == {
         *("config.yaml", "overrides.yaml", "run.json", "history.jsonl", "resources.jsonl", "train.log"),
-        *("split_report.json", "checkpoints", "model", "report"),
+        *("data_report.json", "split_report.json", "checkpoints", "model", "report"),
     }
 
     # the command line beats the file, the file beats the experiment, the experiment beats the defaults
