@@ -26,7 +26,7 @@ def load_plugins(modules: Sequence[str]) -> None:
             raise ConfigError(f"plugins: '{name}' is not the name of a module; write plugins=[my_features]")
         try:
             importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = " ".join(str(error).split())
             raise ConfigError(
                 f"plugins: '{name}' cannot be imported from {folder} or what is installed "

@@ -17,11 +17,11 @@ from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.room import IN_MEMORY, Room, on_disk
 from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
 from hybrid_trainer.data.segments import segments_report
-from hybrid_trainer.data.splits import clocks_of, make_split
+from hybrid_trainer.data.splits import Split, clocks_of, make_split
 from hybrid_trainer.data.store import cache_folder
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import Target
-from hybrid_trainer.data.vocabulary import Vocabulary, encode_inputs, fit_vocabularies
+from hybrid_trainer.data.vocabulary import INSTRUMENT, Vocabulary, encode_inputs, fit_vocabularies
 from hybrid_trainer.data.windows import PanelTensors
 from hybrid_trainer.errors import TableError
 
@@ -53,6 +53,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     _log_borders(targets)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))
     vocabularies = fit_vocabularies(table, train)
+    _warn_of_strangers(config, table, split, vocabularies)
     context_scaler = _context_scaler(config, panel, train, table.file)
     tensors = tensors_of(table, panel, scaler, context_scaler, vocabularies, targets, room)
     report = split_report.report(
@@ -78,6 +79,19 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         time_window=window,
         device=device,
     )
+
+
+def _warn_of_strangers(config: Config, table: Table, split: Split, vocabularies: dict[str, Vocabulary]) -> None:
+    """Say what of the split a user may not have meant."""
+    for text, count in split.details.get("unused_values", {}).items():
+        log.info("data.split.column: %d decision row(s) say '%s': they are looked back on only", count, text)
+    known = set(vocabularies[INSTRUMENT].names)
+    judged = {table.instruments[code] for code in np.unique(table.instrument[split.rows["valid"]])}
+    if INSTRUMENT in getattr(config.model, "embeddings", {}) and not known & judged:
+        log.warning(
+            "no instrument of the validation rows is among those of the training rows: the model can only learn the "
+            "latter by heart; leave them out with ~model.embeddings.instrument"
+        )
 
 
 def room_for(config: Config, table: Table) -> Room:

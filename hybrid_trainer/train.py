@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
+from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.runs.atomic import write_json
@@ -106,12 +107,17 @@ def load(config: Config) -> Table:
     """
     window = config.model.time_window
     ahead = min(0 if isinstance(target, ColumnTarget) else target.horizon for target in config.active_targets.values())
+    # A set's features of volume are left out where there is none; none of them has the longest lookback.
+    data = config.data
+    selected = select_features(data.feature_set, data.extra_features, data.expressions, without_volume=True)
+    warm_up = max((entry.lookback for entry in selected), default=1) - 1
+    before = f", the {warm_up} rows before it that warm the features up," if warm_up else ""
     return load_table(
         config.data,
         config.active_targets,
         cache_dir=config.paths.cache_dir,
-        rows_needed=window + ahead,
-        why=f"for one window (model.time_window={window}) and its label",
+        rows_needed=warm_up + window + ahead,
+        why=f"for one window (model.time_window={window}){before} and its label",
     )
 
 

@@ -191,6 +191,47 @@ def test_windows_that_reach_one_row_too_far_are_found(prices: list[str], monkeyp
         assert re.fullmatch(r"t = \S+: the windows that end there are others", findings[name].failures[0])
 
 
+# Sequences without a calendar, each with one label, in its last row.
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame({"name": [f"s{row // 8:03d}" for row in range(800)], "t": [row % 8 for row in range(800)]})
+    labels = pl.Series(generator.choice(["a", "b"], 800).tolist())
+    frame = frame.with_columns(
+        x=generator.normal(size=800), y=generator.normal(size=800), label=pl.when(pl.col("t") == 7).then(labels)
+    )
+    path = tmp_path_factory.mktemp("sequences") / "sequences.csv"
+    frame.write_csv(path)
+    return [
+        "data=csv", f"data.path={path}", "data.timestamp=t", "data.instrument=name", "data.features=[x,y]",
+        "data.targets.label={column: label, kind: classification}", "model.heads=[label]", "model.time_window=4",
+        "data.independent_sequences=true",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["shuffled", "file"])
+def test_sequences_are_dealt_as_before_when_the_rows_of_others_change(order: str, sequences: list[str]) -> None:
+    findings = checked(*sequences, f"data.split.order={order}")
+    assert not_passed(findings) == {}
+    assert "rows beyond training's reach changed, 70 kept; 2 fitted things compared" in findings[FITTED].looked_at
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("fit_scaler", "the scaler of the features"), ("fit_vocabularies", "the vocabulary of 'instrument'")],
+)
+@pytest.mark.parametrize("order", ["shuffled", "file"])
+def test_what_is_fitted_on_all_sequences_is_found(
+    order: str, name: str, said: str, sequences: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, name, {"fit_scaler": scaler_of_all, "fit_vocabularies": vocabularies_of_all}[name])
+    findings = checked(*sequences, f"data.split.order={order}")
+    assert not_passed(findings) == {FITTED: "FAIL"}
+    assert findings[FITTED].failures[0] == f"{said}: learned from rows that training must not reach"
+
+
 # Planted: what is fitted.
 
 
@@ -429,4 +470,4 @@ def test_a_large_table_is_looked_at_in_part(prices: list[str], monkeypatch: pyte
     monkeypatch.setattr(check, "_MOST_ROWS", 250)
     findings = checked(*prices)
     assert findings[READY].looked_at == "200 of 400 rows, drawn by instrument"
-    assert not_passed(findings) == {}
+    assert not_passed(findings) == {PROBE: "warning"}  # it is not tried on so few rows, and says so

@@ -144,7 +144,7 @@ def test_the_help_of_predict_imports_no_torch(tmp_path: Path) -> None:
 
 
 def test_a_bad_table_is_told_at_once_and_two_runs_of_one_second_have_two_folders(tmp_path: Path) -> None:
-    frame = price_frame(20)
+    frame = price_frame(80)
     frame.with_columns(close=pl.when(pl.int_range(pl.len()) != 4).then("close")).write_csv(tmp_path / "prices.csv")
     command = [sys.executable, "-m", "hybrid_trainer", *TINY]
     runs = [
@@ -174,7 +174,7 @@ def test_a_run_directory_is_used_once_and_only_below_the_root(tmp_path: Path) ->
     here = tmp_path / "work"
     price_frame(20).write_csv(here / "prices.csv")
     said = refused(cli(here, *TINY, f"hydra.run.dir={other}"))
-    assert str(other) in said and "use resume" in said
+    assert str(other) in said and "that isn't there yet" in said
     assert (other / "run.json").read_text() == "{}"
     assert "not inside paths.root" in refused(cli(here, *TINY, "hydra.run.dir=../elsewhere"))
     assert files_below(tmp_path) == [

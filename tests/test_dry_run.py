@@ -58,5 +58,5 @@ def test_a_sweep_cannot_be_tried(flags: list[str], tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_as_by_a_run(tmp_path: Path) -> None:
     price_frame(rows=20).write_csv(tmp_path / "prices.csv")
     said = refused(cli(tmp_path, *TINY, "--dry-run"))
-    assert "a window needs model.time_window=8" in said
+    assert "20 row(s), too few: 73 are needed for one window (model.time_window=8)" in said
     assert files_below(tmp_path) == ["prices.csv"]

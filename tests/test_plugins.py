@@ -71,6 +71,8 @@ def test_a_module_that_is_not_there_or_fails_is_one_line(folder: Path) -> None:
     assert refused("plugin_that_fails") == (
         f"plugins: 'plugin_that_fails' cannot be imported from {folder} or what is installed (ValueError: two lines)"
     )
+    (folder / "plugin_that_leaves.py").write_text("raise SystemExit(3)")
+    assert refused("plugin_that_leaves").endswith("(SystemExit: 3)")
 
 
 @pytest.mark.parametrize("name", ["mine.py", "../mine", "a-b", "", "a..b"])

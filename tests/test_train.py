@@ -21,7 +21,7 @@ from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.errors import RunDirError, TableError, TrainingError, UserError
 from hybrid_trainer.inference.bundle import load_bundle
-from hybrid_trainer.train import train
+from hybrid_trainer.train import load, train
 from tests.conftest import make_config, price_frame
 from tests.engine.helpers import TINY_RUN
 
@@ -275,6 +275,23 @@ def test_a_bad_table_leaves_a_failed_run_that_says_why(tmp_path: Path) -> None:
     reason = failed(tmp_path / "run")
     assert reason.startswith(f"TableError: {tmp_path / 'table.csv'}:402: ")
     assert "Traceback" not in (tmp_path / "run" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("expression", ["col('close').shift(11)", "col('close').log().diff(4).rolling_mean(8)"])
+def test_the_rows_that_warm_features_up_are_counted_before_a_table_is_taken(tmp_path: Path, expression: str) -> None:
+    keys = [
+        "data=csv", "data.instrument=instrument", "model.time_window=8", "model.heads=[volatility]",
+        "data.targets.volatility.horizon=3", f"data.expressions.mine={expression}",
+    ]  # fmt: skip
+    for rows in (21, 22):
+        price_frame(rows).write_csv(tmp_path / f"{rows}.csv")
+    with pytest.raises(TableError) as caught:
+        load(make_config(*keys, f"data.path={tmp_path / '21.csv'}"))
+    assert str(caught.value) == (
+        f"{tmp_path / '21.csv'}: the longest instrument has 21 row(s), too few: 22 are needed for one window "
+        "(model.time_window=8), the 11 rows before it that warm the features up, and its label"
+    )
+    assert len(load(make_config(*keys, f"data.path={tmp_path / '22.csv'}"))) == 44
 
 
 def test_a_window_longer_than_the_table_leaves_a_failed_run(prices_csv: Path, tmp_path: Path) -> None:

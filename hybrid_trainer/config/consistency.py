@@ -18,6 +18,7 @@ def check(config: Config) -> None:
     _check_losses(config)
     _check_label_columns(config)
     _check_embeddings(config)
+    _check_split_column(config)
     known = known_monitors(config)
     monitors = {
         "callbacks.checkpoint.monitor": config.callbacks.checkpoint.monitor,
@@ -77,7 +78,8 @@ def _check_losses(config: Config) -> None:
 def _check_label_columns(config: Config) -> None:
     inputs = {"data.features": config.data.features, "data.categories": config.data.categories}
     inputs |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
-    inputs["data.instrument"] = [config.data.instrument] if config.data.instrument else []  # a category as well
+    if "instrument" in _embeddings(config) and config.data.instrument:
+        inputs["model.embeddings.instrument"] = [config.data.instrument]
     for name, target in config.active_targets.items():
         if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
             continue
@@ -89,9 +91,25 @@ def _check_label_columns(config: Config) -> None:
                 )
 
 
+def _embeddings(config: Config) -> dict[str, int]:
+    found: dict[str, int] = getattr(config.model, "embeddings", {})
+    return found
+
+
 def _check_embeddings(config: Config) -> None:
-    embeddings: dict[str, int] = getattr(config.model, "embeddings", {})
     known = ["instrument", *config.data.categories]
-    for name in embeddings:
+    for name in _embeddings(config):
         if name not in known:
             raise ConfigError(f"model.embeddings.{name}: not a categorical input{did_you_mean(name, known)}")
+
+
+def _check_split_column(config: Config) -> None:
+    """What says which part a row belongs to must be no input, and no label either."""
+    column = config.data.split.column
+    uses = {"data.features": config.data.features, "data.categories": config.data.categories}
+    uses |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
+    for key, columns in uses.items():
+        if column is not None and column in columns:
+            raise ConfigError(
+                f"data.split.column: '{column}' is in {key} as well; the split is no input: remove it there"
+            )

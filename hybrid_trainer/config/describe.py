@@ -42,8 +42,11 @@ def tables(what: str | None) -> list[Table]:
     assert what is not None
     found = [known for known in known_keys().values() if what in known.path]
     if not found:
-        names = [*OPTIONS, "targets", "run", *sections]
-        raise ConfigError(f"describe {what}: neither a group nor a key{did_you_mean(what, [*names, *known_keys()])}")
+        names = [*OPTIONS, "targets", *sections]
+        near = did_you_mean(what, [*names, *known_keys()])
+        if "did you mean" not in near:
+            near = f"; known: {', '.join(names)}"  # all keys would fill the screen
+        raise ConfigError(f"describe {what}: neither a group nor a key{near}")
     return [_table(f"keys with '{what}'", found)]
 
 

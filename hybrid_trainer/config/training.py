@@ -95,4 +95,4 @@ class TrainingConfig:
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
         for task, loss in self.losses.items():
-            check_choice(f"training.losses.{task}", loss, [name for names in LOSSES.values() for name in names])
+            check_choice(f"training.losses.{task}", loss, sorted({name for names in LOSSES.values() for name in names}))

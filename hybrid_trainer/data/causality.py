@@ -59,7 +59,8 @@ def refuse_leaks(selected: Sequence[Feature], columns: Columns, block: tuple[int
         part = {name: np.array(columns[name][start : block[1]], dtype=np.float64) for name in entry.reads}
 
         def compute(rows: dict[str, Values], entry: Feature = entry) -> Values:
-            return entry.compute(Bars.of(rows, 0, len(next(iter(rows.values())))))
+            count = len(next(iter(rows.values())))
+            return entry.values(Bars.of(rows, 0, count), count)
 
         for fault in feature_leaks(compute, part, entry.lookback, np.random.default_rng(0))[:1]:
             raise LeakError(

@@ -13,9 +13,13 @@ from hybrid_trainer.data.checks import Problems
 from hybrid_trainer.data.csv_diagnosis import careful_blocks
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.parts import Part, first_line, is_csv, parquet_schema
+from hybrid_trainer.data.timestamps import RIGHT
 from hybrid_trainer.errors import TableError
 
 _ROWS = 1 << 17  # rows at a time: small enough for a processor's cache and for memory, large enough for numpy
+# Where polars parses only the columns that are asked for, it takes a row with too many fields, and shifts its values.
+_EVERY_FIELD = pl.QueryOptFlags(projection_pushdown=False)
+_NO_TEXT = (pl.Binary, pl.Duration, pl.Object)
 
 
 class Chunk(NamedTuple):
@@ -45,7 +49,7 @@ def fast_csv(part: Part, names: list[str], layout: Layout) -> Iterator[Chunk]:
     line = 2
     try:
         query = pl.scan_csv(part.path, schema=types, infer_schema=False, glob=False).select(columns)
-        for frame in query.collect_batches(chunk_size=_ROWS):
+        for frame in query.collect_batches(chunk_size=_ROWS, optimizations=_EVERY_FIELD):
             if frame[names[-1]].null_count():
                 raise OddFileError
             yield Chunk(str(part.path), frame, np.arange(line, line + len(frame)))
@@ -69,7 +73,7 @@ def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
         problems.add(str(error))
         return
     told = _tell_columns(part, schema, layout, problems)
-    inside = [name for name in layout.all_columns if name in schema and name not in part.constants]
+    inside = [name for name in layout.all_columns if name in schema and name not in {*part.constants, *told}]
     constants = [
         pl.lit(part.constants.get(name), dtype=pl.String).alias(name)
         for name in layout.all_columns
@@ -86,14 +90,23 @@ def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
 
 
 def _tell_columns(part: Part, schema: dict[str, pl.DataType], layout: Layout, problems: Problems) -> frozenset[str]:
-    """Record the columns that this file lacks, and those without numbers where numbers are needed."""
+    """Record the columns that this file lacks, and those of a kind that cannot be read as what they must be."""
     told = [name for name in layout.all_columns if name not in schema and name not in part.constants]
     for name in told:
         problems.add(f"{part.path}: there is no column '{name}'")
+    kind = schema.get(layout.timestamp, pl.Null())
+    if not (kind.is_integer() or kind in (pl.String, pl.Date, pl.Datetime, pl.Null)):
+        problems.add(f"{part.path}: column '{layout.timestamp}': a column of {kind}; {RIGHT}")
+        told.append(layout.timestamp)
     for name in layout.number_columns:
         kind = pl.Null() if name in part.constants else schema.get(name, pl.Null())
         if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
             problems.add(f"{part.path}: column '{name}' holds {kind}, not numbers")
+            told.append(name)
+    for name in [*([layout.instrument] if layout.instrument else []), *layout.labels, *layout.category_columns]:
+        kind = pl.Null() if name in part.constants else schema.get(name, pl.Null())
+        if (kind.is_nested() or kind in _NO_TEXT) and name not in told:
+            problems.add(f"{part.path}: column '{name}' holds {kind}, neither texts nor numbers")
             told.append(name)
     return frozenset(told)
 

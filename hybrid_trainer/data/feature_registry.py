@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from hybrid_trainer.data.bars import Bars
 from hybrid_trainer.data.kernels import Values
+from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.registry import Registry
 
 PRICES = ("open", "high", "low", "close")
@@ -33,6 +37,38 @@ class Feature:
     def needs_volume(self) -> bool:
         """Whether it is left out of a set where the table has no volume."""
         return "volume" in self.reads
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether its function is the user's own, and not built in or parsed from an expression."""
+        return not self.compute.__module__.startswith("hybrid_trainer.")
+
+    def values(self, bars: Bars, rows: int) -> Values:
+        """(rows,) float64, what `compute` returns for as many bars.
+
+        Raises:
+            ConfigError: the user's own function fails, or doesn't return a number per row; the text says where.
+        """
+        try:
+            values = np.asarray(self.compute(bars), dtype=np.float64)
+        except UserError:
+            raise
+        except Exception as error:
+            if not self.is_own_code:
+                raise
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(f"feature '{self.name}': {said} ({self._place(error)})") from error
+        if values.shape != (rows,):
+            raise ConfigError(f"feature '{self.name}': returned the shape {values.shape} for {rows} rows")
+        return values
+
+    def _place(self, error: Exception) -> str:
+        """file:line of the user's module where the function failed; the module where what it returned is at fault."""
+        frames = traceback.extract_tb(error.__traceback__)[1:]  # the first one is `values`
+        if not frames:
+            return f"returned by {self.compute.__module__}"
+        last = [frame for frame in frames if frame.filename == frames[0].filename][-1]
+        return f"{last.filename}:{last.lineno}"
 
 
 FEATURES: Registry[Feature] = Registry("feature")

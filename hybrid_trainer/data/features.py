@@ -155,10 +155,7 @@ def _fill(
     block = np.empty((last - first, len(selected)), dtype=np.float32)
     with np.errstate(all="ignore"):
         for column, entry in enumerate(selected):
-            values = entry.compute(bars)
-            if np.shape(values) != (last - begin,):
-                shape = np.shape(values)
-                raise ConfigError(f"feature '{entry.name}': returned the shape {shape} for {last - begin} rows")
+            values = entry.values(bars, last - begin)
             block[:, column] = values[first - begin :]
             if youngest < entry.lookback - 1:
                 block[age < entry.lookback - 1, column] = np.nan

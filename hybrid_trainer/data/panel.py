@@ -150,10 +150,7 @@ def _fill(
 
 def _key(table: Table, selected: Sequence[Feature], expressions: Mapping[str, str], own: Sequence[str]) -> str | None:
     """What the features depend on, as a name; None where one of them is the user's own code, which may change."""
-    own_code = any(
-        entry.name not in expressions and not entry.compute.__module__.startswith("hybrid_trainer.")
-        for entry in selected
-    )
+    own_code = any(entry.is_own_code for entry in selected)
     if own_code or not table.key:
         return None
     told = {

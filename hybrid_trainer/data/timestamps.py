@@ -30,7 +30,7 @@ _TOO_FAR = "is too far away; times lie between the years 1678 and 2261"
 _LARGEST_US = 9_223_372_036_854_775  # int64 ns end in the year 2262
 _LARGEST = np.iinfo(np.int64).max
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
-_RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
+RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
 _ROWS = 1 << 20  # at a time, where a whole column is rewritten
 _MICROSECOND_CHARACTERS = 26  # of 2013-03-01T16:00:00.123456; finer times are longer
 
@@ -56,7 +56,7 @@ class Clock:
     def read(self, column: pl.Series, line: Times, problems: Problems) -> Times:
         """Return (N,) int64, to be given to `finish`; unreadable times are added to `problems` and become 0."""
         if column.null_count():
-            problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {_RIGHT}")
+            problems.add_where(column.name, column.is_null().to_numpy(), line, f"the time is missing; {RIGHT}")
         if column.dtype.is_integer():
             self._same_kind("integers", column.name, problems)
             return self._integers(column.cast(pl.Int64))
@@ -70,7 +70,7 @@ class Clock:
             return _to_ns(pl.select(pl.when(~pl.lit(pl.Series(far))).then(column)).to_series())
         if column.dtype != pl.String:
             if column.dtype != pl.Null:
-                self._refuse(f"a column of {column.dtype}; {_RIGHT}", column.name, problems)
+                self._refuse(f"a column of {column.dtype}; {RIGHT}", column.name, problems)
             return np.zeros(len(column), dtype=np.int64)
         return self._texts(column, line, problems)
 
@@ -153,7 +153,7 @@ class Clock:
         others = _other_zone(texts, bad, self.zoned)
         wrong = "has no offset where other rows have one" if self.zoned else "has an offset where other rows have none"
         mixed = f"'{{value}}' {wrong}; write all times with an offset from UTC, or all without"
-        problems.add_where(column.name, bad & ~others, line, f"'{{value}}' is not a time; {_RIGHT}", values)
+        problems.add_where(column.name, bad & ~others, line, f"'{{value}}' is not a time; {RIGHT}", values)
         problems.add_where(column.name, others, line, mixed, values)
 
     def _refuse(self, text: str, column: str, problems: Problems) -> None:

@@ -20,8 +20,8 @@ def with_other_rows(table: Table, where: Flags, generator: np.random.Generator, 
     """The same rows and times, but other prices, numbers, labels and categories where `where` (N,) is true.
 
     What is missing stays missing, a bar stays a bar, and what is equal to the row beside it stays so (unchanged, where
-    that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided.
-    With `rename`, an instrument all of whose rows are changed gets another name.
+    that row must stay): no label or feature comes or goes for want of a move, so that the same rows can be decided. An
+    instrument all of whose rows are changed gets another name, unless `rename` is false.
     """
     untouched = np.unique(table.instrument[~where])
     names = [

@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from hybrid_trainer import build, prepare
+from hybrid_trainer.config.data import DataConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
+from hybrid_trainer.data.vocabulary import INSTRUMENT
 from hybrid_trainer.errors import UserError
 from hybrid_trainer.leaks.changes import with_other_rows
 from hybrid_trainer.leaks.finding import Finding, Subject
@@ -30,9 +32,8 @@ def fitted_on_training(subject: Subject) -> Finding:
     looked_at = f"{int(beyond.sum()):,} rows beyond training's reach changed, {len(data.split.rows['train']):,} kept"
     if not beyond.any():
         return Finding(looked_at=looked_at, warnings=["training reaches every row: nothing could be changed"])
-    # Shuffled sequences are divided by their names: others would be another split, not a leak.
-    by_name = config.data.independent_sequences and config.data.split.order == "shuffled"
-    table = with_other_rows(data.table, beyond, subject.generator(), rename=not by_name)
+    names_decide = _names_decide(config.data)
+    table = with_other_rows(data.table, beyond, subject.generator(), rename=not names_decide)
     try:
         other = prepare.dataset(config, table, torch.device("cpu"))
     except UserError as error:
@@ -41,10 +42,24 @@ def fitted_on_training(subject: Subject) -> Finding:
         return Finding(looked_at=looked_at, failures=["other rows train"])
     ours, theirs = fitted_state(config, data), fitted_state(config, other, scaled=data)
     found = [f"{name}: learned from rows that training must not reach" for name in ours if ours[name] != theirs[name]]
+    if names_decide and not _known_instruments_train(data):
+        found.append(f"the vocabulary of '{INSTRUMENT}': learned from rows that training must not reach")
     batches = "the training batches are others" if not _same_batches(data, other) else None
     if batches and not found:
         found.append(f"{batches}: something in them reads rows that training must not reach")
     return Finding(looked_at=f"{looked_at}; {len(ours)} fitted things compared, and all batches", failures=found)
+
+
+def _names_decide(config: DataConfig) -> bool:
+    """Whether the split goes by the instruments' names: sequences under other names would be dealt out anew."""
+    split = config.split
+    return config.independent_sequences and split.kind != "column" and split.order == "shuffled"
+
+
+def _known_instruments_train(data: Dataset) -> bool:
+    """Whether every name in the vocabulary is that of a training row; where names stay, other rows cannot show it."""
+    trained = {data.table.instruments[code] for code in np.unique(data.table.instrument[data.split.rows["train"]])}
+    return trained.issuperset(data.vocabularies[INSTRUMENT].names)
 
 
 def reached(config: Config, data: Dataset) -> NDArray[np.bool_]:

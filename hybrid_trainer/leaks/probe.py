@@ -38,7 +38,7 @@ def not_read_off(subject: Subject) -> Finding:
             odd = data.panel.instrument[rows] % 2 == 1
             fit, judge = rows[~odd], rows[odd]
         if min(len(fit), len(judge)) < _FEWEST:
-            measured.append(f"{target.spec.name}: {len(rows)} labelled rows are too few to try")
+            warnings.append(f"not tried for {target.spec.name}: {len(rows)} labelled rows are too few")
             continue
         judged += len(judge)
         unit = "accuracy" if target.spec.kind == "classification" else "R2"

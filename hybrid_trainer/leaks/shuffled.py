@@ -47,12 +47,13 @@ def trains_to_chance(subject: Subject) -> Finding:
     except UserError as error:  # a class of a few rows may have left the training rows
         return Finding(looked_at="a linear model on shuffled labels", warnings=[f"could not be trained: {error}"])
     failures: list[str] = []
+    warnings: list[str] = []
     measured: list[str] = []
     tested = 0
     for spec in data.specs:
         labels, said = _labels_and_outputs(data, spec, outputs[spec.name])
         if len(labels) < _FEWEST:
-            measured.append(f"{spec.name}: {len(labels)} labelled test rows are too few to tell chance")
+            warnings.append(f"not tried for {spec.name}: {len(labels)} labelled test rows are too few to tell chance")
             continue
         tested += len(labels)
         together, chance = correlation(labels, said)
@@ -64,7 +65,7 @@ def trains_to_chance(subject: Subject) -> Finding:
         else:
             measured.append(text)
     looked_at = f"{tested:,} test labels; a linear model, {epochs} epoch(s); chance is {BOUND:g} standard errors"
-    return Finding(looked_at=looked_at, failures=failures, measured=measured)
+    return Finding(looked_at=looked_at, failures=failures, warnings=warnings, measured=measured)
 
 
 def quick_config(config: Config, seed: int) -> Config:

@@ -113,7 +113,7 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
     except FileExistsError:
         raise RunDirError(
             f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
-            "one, or use resume to go on with that run"
+            "one, or a folder that isn't there yet"
         ) from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(without_nan(record), stream, indent=2)

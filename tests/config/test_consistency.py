@@ -11,6 +11,7 @@ from hybrid_trainer.config import consistency
 from hybrid_trainer.config.data import UsStocksData
 from hybrid_trainer.config.model import HybridModelConfig
 from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.config.targets import ColumnTarget, RegimeTarget, SignalTarget, SlTpTarget, VolatilityTarget
 from hybrid_trainer.config.training import TrainingConfig
 from hybrid_trainer.errors import ConfigError
@@ -118,6 +119,18 @@ def test_some_head_must_have_a_weight() -> None:
     assert refused(alone) == "training.loss_weights: every active head has weight 0; nothing would be trained"
 
 
+def test_a_label_is_not_the_embedded_instrument() -> None:
+    def with_embeddings(embeddings: dict[str, int]) -> Config:
+        data = UsStocksData(targets={"mine": ColumnTarget(column="Ticker", kind="classification")})
+        return config(data=data, model=HybridModelConfig(embeddings=embeddings))
+
+    assert refused(with_embeddings({"instrument": 4})) == (
+        "data.targets.mine.column: 'Ticker' is in model.embeddings.instrument as well, so the label would be read off "
+        "the input; remove it there, or set data.targets.mine.allow_contemporaneous=true"
+    )
+    consistency.check(with_embeddings({}))
+
+
 @pytest.mark.parametrize("key", ["features", "context", "categories"])
 def test_a_label_is_not_an_input(key: str) -> None:
     def with_input(contemporaneous: bool, heads: list[str] | None) -> Config:
@@ -139,7 +152,9 @@ def test_the_instrument_is_an_input_as_well() -> None:
         target = ColumnTarget(column="Ticker", kind="classification", allow_contemporaneous=contemporaneous)
         return config(data=UsStocksData(targets={"who": target}))
 
-    assert refused(told(False)).startswith("data.targets.who.column: 'Ticker' is in data.instrument as well")
+    assert refused(told(False)).startswith(
+        "data.targets.who.column: 'Ticker' is in model.embeddings.instrument as well"
+    )
     consistency.check(told(True))
 
 
@@ -178,3 +193,13 @@ def test_what_is_monitored_is_a_number_of_the_epoch_row(section: str, name: str)
     )
     part.monitor = "valid/regime/macro_f1"  # a target, but not an active head
     assert refused(given).startswith(f"{section}.{name}.monitor: 'valid/regime/macro_f1' is not a number")
+
+
+@pytest.mark.parametrize("key", ["features", "categories"])
+def test_the_column_of_the_split_is_no_input(key: str) -> None:
+    split = SplitConfig(kind="column", column="part")
+    targets = {"mine": ColumnTarget(column="y", kind="regression")}
+    given = config(data=UsStocksData(targets=targets, split=split, **{key: ["part"]}))
+    assert refused(given) == (
+        f"data.split.column: 'part' is in data.{key} as well; the split is no input: remove it there"
+    )

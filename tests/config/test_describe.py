@@ -56,3 +56,11 @@ def test_a_word_that_is_nowhere_is_told_with_the_closest() -> None:
     with pytest.raises(ConfigError) as caught:
         describe.main(["modle"])
     assert str(caught.value) == "describe modle: neither a group nor a key; did you mean 'model'?"
+    with pytest.raises(ConfigError) as caught:
+        describe.main(["zzz"])
+    assert str(caught.value) == (
+        "describe zzz: neither a group nor a key; known: data, model, training, callbacks, targets, run, "
+        "data=us_stocks, data=csv, data=parquet, data=synthetic, model=hybrid, model=cnn, model=lstm, model=linear, "
+        "training=default, callbacks=default, targets=signal, targets=volatility, targets=regime, targets=sl_tp, "
+        "targets=triple_barrier, targets=future, targets=column"
+    )

@@ -10,7 +10,13 @@ import numpy as np
 import polars as pl
 
 HEADER = "timestamp,instrument,open,high,low,close,volume"
-OPTIONS = ("data=csv", "data.instrument=instrument", "model.time_window=8", "model.heads=[volatility]")
+OPTIONS = (
+    "data=csv",
+    "data.instrument=instrument",
+    "data.extra_features=[range,relative_volume_1]",  # 19 rows to warm up: the tables are short
+    "model.time_window=8",
+    "model.heads=[volatility]",
+)
 
 
 def day(number: int) -> str:

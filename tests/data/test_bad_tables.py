@@ -58,7 +58,8 @@ SAID = {
     "short_and_empty": [
         "t.csv: column 'open' holds no value in any row; leave it out, or fill it",
         "t.csv: the longest instrument has 5 row(s), too few: "
-        "13 are needed for one window (model.time_window=8) and its label",
+        "32 are needed for one window (model.time_window=8), the 19 rows before it that warm the features up, "
+        "and its label",
         "t.csv:5: column 'high': -inf is not a finite number",
     ],
     "parquet": [

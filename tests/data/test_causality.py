@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,3 +158,31 @@ def test_a_feature_that_is_not_what_it_says_is_refused(compute: Callable[[Bars],
 @pytest.mark.parametrize("rows", [0, 1, 5, 900])
 def test_a_feature_that_is_what_it_says_passes_however_short_the_table(rows: int) -> None:
     refuse_leaks([Feature("mine", 6, lambda bars: lagged(bars.close, 5))], random_prices(rows, 0), (0, rows))
+
+
+def fails(bars: Bars) -> Values:
+    return np.log(bars["nowhere"])
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (fails, rf"KeyError: 'nowhere' \({re.escape(__file__)}:{fails.__code__.co_firstlineno + 1}\)"),
+    (lambda bars: bars.close.__setitem__(0, 1.0), rf"ValueError: .*read-only \({re.escape(__file__)}:\d+\)"),
+    (lambda bars: ["a"] * len(bars.close), rf"ValueError: could not convert .* \(returned by {__name__}\)"),
+    (lambda bars: None, r"returned the shape \(\) for 268 rows"),
+    (lambda bars: bars.close[1:], r"returned the shape \(267,\) for 268 rows"),
+]
+
+
+@pytest.mark.parametrize(("compute", "said"), FAULTS)
+def test_a_feature_of_ones_own_that_fails_is_one_line(compute: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^feature 'mine': {said}$"):
+        refuse_leaks([Feature("mine", 6, compute)], random_prices(900, 0), (0, 900))
+
+
+def test_a_built_in_feature_that_fails_is_a_bug_and_shown_as_one() -> None:
+    def broken(bars: Bars) -> Values:
+        raise ZeroDivisionError
+
+    broken.__module__ = "hybrid_trainer.data.core_features"
+    with pytest.raises(ZeroDivisionError):
+        Feature("built_in", 6, broken).values(Bars(random_prices(9, 0)), 9)

@@ -360,7 +360,7 @@ def test_a_feature_cannot_write_to_the_table_nor_return_another_number_of_rows()
         return bars.close[1:]
 
     out = np.empty((9, 1), dtype=np.float32)
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ConfigError, match=r"^feature 'writes': ValueError: .* read-only \(.*test_features.py:\d+\)$"):
         compute_features(random_prices(9, 0), [(0, 9)], select_features("none", ["writes"], {}), out)
     with pytest.raises(ConfigError, match=r"feature 'short': returned the shape \(8,\) for 9 rows"):
         compute_features(random_prices(9, 0), [(0, 9)], select_features("none", ["short"], {}), out)

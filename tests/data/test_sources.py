@@ -6,6 +6,7 @@ import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,20 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert said("t.parquet").startswith("t.parquet: not a Parquet file that can be read (")
 
 
+@pytest.mark.parametrize(
+    ("row", "fields"), [("2,1,234,5,6", 5), ('2,"1,2",3,4,5', 5), ("2,1,2,3,", 5), ("2,1,2,3,4,5,6", 7)]
+)
+def test_a_row_with_too_many_fields_is_told_where_not_all_columns_are_read(
+    tmp_path: Path, row: str, fields: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"time,other,x,more\n1,1,1,1\n{row}\n3,1,3,1\n")
+    with pytest.raises(TableError) as caught:
+        read_table(path, NUMBERS)
+    assert str(caught.value) == f"{path}:3: {fields} field(s) where the header has 4"
+    assert read_table(path, NUMBERS, on_error="drop").numbers["x"].tolist() == [1, 3]
+
+
 def test_a_parquet_file_that_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -316,12 +331,33 @@ def test_a_parquet_file_that_is_wrong_is_told(tmp_path: Path, monkeypatch: pytes
     assert said(time=pl.Series([], dtype=pl.Date), x=pl.Series([], dtype=pl.Float64)) == (
         "t.parquet: there is a header, but no row"
     )
+    assert said(time=[1, 2], x=[[1.0], [2.0]]) == "t.parquet: column 'x' holds List(Float64), not numbers"
     assert said(time=[1, 2], x=[1.0, None]).startswith("t.parquet:2: column 'x': a value is missing")
     assert said(time=[1, 2], xs=[1.0, 2.0]) == "t.parquet: there is no column 'x'; did you mean 'xs'?"
-    assert said(time=[1.5], x=[1.0]).startswith("t.parquet: column 'time': a column of Float64; write ISO dates")
+    right = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
+    assert said(time=[1.5, 1.5], x=[1.0, 2.0]) == f"t.parquet: column 'time': a column of Float64; {right}"
+    assert said(time=[[1], [1]], x=[1.0, None]).splitlines() == [
+        f"t.parquet: column 'time': a column of List(Int64); {right}",
+        "t.parquet:2: column 'x': a value is missing; fill it, or train with data.missing=gap so that no window "
+        "crosses the row",
+    ]
     twice = said(replace(NUMBERS, instrument="id"), time=[1, 1], id=["A", "A"], x=[1, 2])
     assert "t.parquet:2: " in twice
     assert "instrument 'A' has this time already in row 1" in twice
+
+
+@pytest.mark.parametrize("values", [[[1], [2]], [b"a", b"b"], [timedelta(1), timedelta(2)], [{"a": 1}, {"a": 2}]])
+@pytest.mark.parametrize("role", ["instrument", "labels", "categories", "split"])
+def test_a_parquet_column_that_is_no_text_is_told_where_text_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, values: list[Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    column = pl.Series("it", values)
+    pl.DataFrame({"time": [1, 2], "x": [1.0, 2.0], "it": column}).write_parquet("t.parquet")
+    layout = replace(NUMBERS, **{role: ("it",) if role in ("labels", "categories") else "it"})
+    with pytest.raises(TableError) as caught:
+        read_table(Path("t.parquet"), layout)
+    assert str(caught.value) == f"t.parquet: column 'it' holds {column.dtype}, neither texts nor numbers"
 
 
 def test_true_and_false_of_a_parquet_file_are_numbers(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_one_run_with_configs_of_the_users_own_from_start_to_prediction(tmp_path
     assert load_file(published / "weights.safetensors")
 
     # a second run cannot have the folder
-    assert "use resume" in refused(cli(here, *QUIET, f"hydra.run.dir={run}"))
+    assert "belongs to another run" in refused(cli(here, *QUIET, f"hydra.run.dir={run}"))
     assert record_of(run) == record
 
     compared = cli(here, "compare", "outputs")
@@ -128,7 +128,9 @@ def test_a_sweep_goes_on_when_a_job_fails_and_its_status_says_so(tmp_path: Path)
     (sweep,) = (tmp_path / "multirun").glob("*/*")
     assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "short.csv", "multirun"}
     assert [record_of(sweep / job)["status"] for job in ("0", "1")] == ["failed", "complete"]
-    assert record_of(sweep / "0")["stop_reason"].startswith("TableError: short.csv: the longest unbroken stretch")
+    assert record_of(sweep / "0")["stop_reason"].startswith(
+        "TableError: short.csv: the longest instrument has 20 row(s), too few"
+    )
     assert "data.path=good.csv" in record_of(sweep / "1")["overrides"]
     lines = done.stderr.splitlines()
     assert "Traceback" not in done.stderr

@@ -63,7 +63,7 @@ def test_where_all_labels_have_one_time_some_instruments_are_judged_by_others() 
 
 def test_too_few_labels_and_labels_that_do_not_vary_are_said() -> None:
     few = np.where(np.arange(800) < 60, A > 0, -1).astype(np.int64)
-    assert probe(few, A, np.arange(800)).measured == ["own: 59 labelled rows are too few to try"]
+    assert probe(few, A, np.arange(800)).warnings == ["not tried for own: 59 labelled rows are too few"]
     assert probe(np.zeros(800, dtype=np.int64), A, np.arange(800)).measured == ["own: the labels do not vary"]
     constant = probe(np.ones((800, 1)), A, np.arange(800), kind="regression")
     assert constant.measured == ["own: the labels do not vary"]

@@ -143,7 +143,7 @@ def test_of_many_threads_exactly_one_claims_a_folder(tmp_path: Path) -> None:
         thread.join()
     refused = [text for text in said if text != "won"]
     assert (len(said), len(refused)) == (count, count - 1)
-    assert all("use resume" in text and str(tmp_path / "a") in text for text in refused)
+    assert all("a folder that isn't there yet" in text and str(tmp_path / "a") in text for text in refused)
     assert record_of(tmp_path / "a")["status"] == "complete"
 
 
@@ -155,7 +155,7 @@ def test_of_several_processes_exactly_one_claims_a_folder(tmp_path: Path) -> Non
     (tmp_path / "go").touch()
     said = [process.communicate(timeout=60)[0].strip() for process in processes]
     assert said.count("won") == 1
-    assert sum("use resume" in text for text in said) == len(processes) - 1
+    assert sum("a folder that isn't there yet" in text for text in said) == len(processes) - 1
     assert record_of(tmp_path / "run")["status"] == "complete"
 
 
@@ -163,7 +163,10 @@ def test_of_several_processes_exactly_one_claims_a_folder(tmp_path: Path) -> Non
 def test_a_folder_with_any_record_is_never_claimed_nor_touched(tmp_path: Path, content: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / RECORD).write_text(content)
-    with pytest.raises(RunDirError, match=r"belongs to another run.*use resume"), claim(tmp_path / "a", tmp_path):
+    with (
+        pytest.raises(RunDirError, match=r"belongs to another run.*a folder that isn't there yet"),
+        claim(tmp_path / "a", tmp_path),
+    ):
         pass
     assert [path.name for path in (tmp_path / "a").iterdir()] == [RECORD]
     assert (tmp_path / "a" / RECORD).read_text() == content
