@@ -81,8 +81,13 @@ def build_panel(
     """
     matrix, names = _feature_matrix(table, feature_set, extra_features, expressions or {}, features, room)
     usable = np.empty(len(matrix), dtype=bool)
+    ones = np.ones(matrix.shape[1], dtype=np.float32)
     for start in range(0, len(matrix), PIECE):
-        np.isfinite(matrix[start : start + PIECE]).all(axis=1, out=usable[start : start + PIECE])
+        rows, found = matrix[start : start + PIECE], usable[start : start + PIECE]
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.isfinite(rows @ ones, out=found)  # a finite sum has finite parts; only the others need a closer look
+        odd = np.flatnonzero(~found)
+        found[odd] = np.isfinite(rows[odd]).all(axis=1)
     return Panel(
         features=matrix,
         feature_names=names,
