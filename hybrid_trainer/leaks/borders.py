@@ -59,13 +59,26 @@ def _reaching(data: Dataset, earlier: str, later: str, horizon: int, independent
 
 
 def interval_ends(table: Table, rows: Rows, horizon: int) -> Rows:
-    """(R,): the time of the row `horizon` ahead; behind an instrument's last row the calendar of all goes on."""
+    """(R,): the time of the row `horizon` ahead; behind an instrument's last row the calendar of all goes on.
+
+    There a bar lasts no less than the instrument's own usual step.
+    """
     calendar = np.unique(table.timestamp)
     stops = np.searchsorted(table.instrument, table.instrument[rows], side="right")
     ahead = np.minimum(rows + horizon, stops - 1)
     place = np.searchsorted(calendar, table.timestamp[ahead]) + (rows + horizon - ahead)
     ends: Rows = calendar[np.minimum(place, len(calendar) - 1)]
-    return ends
+    over = rows + horizon - ahead
+    blocks = table.instrument_blocks
+    for code in np.unique(table.instrument[rows[over > 0]]).tolist():
+        start, stop = blocks[code]
+        own = table.timestamp[start:stop]
+        first, last = np.searchsorted(rows, [start, stop])
+        if len(own) > 1:
+            later = own[-1] + (over[first:last] * np.median(np.diff(own))).astype(np.int64)
+            ends[first:last] = np.where(over[first:last] > 0, np.maximum(ends[first:last], later), ends[first:last])
+    reached: Rows = np.minimum(ends, calendar[-1])
+    return reached
 
 
 def _windows_that_cross(data: Dataset) -> list[str]:

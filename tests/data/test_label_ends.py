@@ -28,6 +28,15 @@ def test_a_label_ends_horizon_bars_later_on_its_instruments_own_clock_and_then_o
     assert ends(1, calendar) == [20, 25, 70, 90, 15, 90, NEVER]
 
 
+def test_a_coarser_instrument_goes_on_at_its_own_step() -> None:
+    days, weeks = list(range(40)), [0, 7, 14, 21]
+    timestamps = np.array([*days, *weeks])
+    found = LabelEnds.of(timestamps, [(0, 40), (40, 44)], np.arange(40), 2)
+    # two weeks behind day 21 lies day 35; on the calendar of all it would be day 23
+    assert found[np.array([41, 42, 43])].tolist() == [21, 28, 35]
+    assert found[np.array([37, 38])].tolist() == [39, NEVER]
+
+
 def test_sequences_that_share_no_calendar_end_without_an_end() -> None:
     assert ends(2, []) == [25, 70, NEVER, NEVER, 90, NEVER, NEVER]
 
@@ -48,6 +57,9 @@ def test_any_row_is_looked_up_alone(parts: list[list[int]], horizon: int) -> Non
     calendar = common_calendar(timestamps, blocks)
     found = LabelEnds.of(timestamps, blocks, calendar, horizon)
     for (start, _), part in zip(blocks, parts, strict=True):
-        ahead = part + [time for time in calendar.tolist() if time > part[-1]] + [NEVER] * horizon
+        step = float(np.median(np.diff(part))) if len(part) > 1 else 0.0
+        behind = [time for time in calendar.tolist() if time > part[-1]]
+        behind = [max(time, part[-1] + int(bar * step)) for bar, time in enumerate(behind, start=1)]
+        ahead = part + behind + [NEVER] * horizon
         for row in range(len(part)):
             assert found[np.array([start + row])].tolist() == [ahead[row + horizon]]

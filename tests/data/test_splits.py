@@ -296,6 +296,11 @@ def label_ends(case: Case) -> list[float]:
         for row in range(len(some)):
             ahead = some[row + 1 :] + ([] if case.independent else [t for t in everything if t > some[-1]])
             end = ahead[case.horizon - 1] if len(ahead) >= case.horizon else float("inf")
+            over = case.horizon - (
+                len(some) - 1 - row
+            )  # bars behind the instrument's last one, each no shorter than its own
+            if over > 0 and len(some) > 1:
+                end = max(end, some[-1] + int(over * np.median(np.diff(some))))
             later = [time for time in calendar if time > end]
             ends.append(end if bars == 0 else later[bars - 1] if len(later) >= bars else float("inf"))
     return ends
