@@ -498,3 +498,27 @@ def test_training_from_a_panel_on_disk_repeats_bit_for_bit(tmp_path: Path) -> No
         trainer.fit(data.loader("train", 16, shuffle_seed=0), data.loader("valid", 16))
         trained.append(weights(trainer.model))
     assert same(*trained)
+
+
+# What a split says that may not have been meant.
+
+
+def test_rows_that_a_split_column_leaves_out_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    parts = ["train"] * 30 + ["Train"] * 5 + ["valid"] * 30 + ["test"] * 35
+    frame = own_frame(100).with_columns(part=pl.Series(parts * 2))
+    split = ["data.split.kind=column", "data.split.column=part", "data.targets.own.kind=regression"]
+    with caplog.at_level("INFO", logger="hybrid_trainer.prepare"):
+        make_data(tmp_path, frame, *OWN, *split)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["data.split.column: 10 decision row(s) say 'Train': they are looked back on only"]
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_an_embedding_of_names_that_are_never_met_again_is_warned_of(
+    embedded: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = price_frame(20, tuple("ABCDEFGHIJ")).with_columns(own=pl.col("close"))
+    given = ["data.independent_sequences=true", "data.targets.own.kind=regression"]
+    make_data(tmp_path, frame, *OWN, *given, *([] if embedded else ["~model.embeddings.instrument"]))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.endswith("leave them out with ~model.embeddings.instrument") for text in said] == [True] * embedded

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -39,7 +39,17 @@ def register() -> None:
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
-            store.store(group=f"schema/{group}", name=name, node=schema, provider="hybrid_trainer")
+            store.store(group=f"schema/{group}", name=name, node=_types(schema), provider="hybrid_trainer")
+
+
+def _types(schema: type[Any]) -> DictConfig:
+    """A section's types and defaults, its mappings empty: what stands in them is conf/'s, so that ~ can remove it."""
+    made = OmegaConf.structured(schema)
+    assert isinstance(made, DictConfig)
+    for name, hint in get_type_hints(schema).items():
+        if get_origin(hint) is dict:
+            made[name] = {}
+    return made
 
 
 def compose_config(overrides: list[str]) -> DictConfig:
@@ -148,7 +158,7 @@ def _build(schema: type[Any], given: dict[str, Any], path: str) -> Any:
     """Make one dataclass of a plain mapping, with OmegaConf's conversions and our messages."""
     _check_keys(schema, given, path)
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
+        return OmegaConf.to_object(OmegaConf.merge(_types(schema), given))
     except OmegaConfBaseException as error:
         raise messages.explain(error, path) from error
 

@@ -109,22 +109,26 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         for name in names
         if name not in columns
     ]
-    if needs_prices:
-        why = "the targets made from prices need" if asks is None else f"{asks} needs"
-        missing = [name for name in _NEEDED if name not in prices and name not in config.columns]
-        if missing:
-            own_names = ",".join(name for name, target in targets.items() if not target.needs_prices)
-            without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
-            lacking.append(
-                f"{file}: there is no column {' or '.join(missing)}, which {why}; say where they stand "
-                f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without}); known: {', '.join(columns)}"
-            )
+    missing = [name for name in _NEEDED if needs_prices and name not in prices and name not in config.columns]
+    if missing:
+        lacking.append(f"{file}: {_lacking_prices(missing, asks, targets)}; known: {', '.join(columns)}")
     if lacking:
         raise TableError("\n".join(lacking))
     _refuse_shared_columns(context, file)
     _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close}, reads)
     _refuse_labels_in_context(targets, in_context)
     return layout
+
+
+def _lacking_prices(missing: list[str], asks: str | None, targets: dict[str, TargetConfig]) -> str:
+    """That price columns are not there, who needs them, and what to do; `asks` is the key whose features do."""
+    why = "the targets made from prices need" if asks is None else f"{asks} needs"
+    own_names = ",".join(name for name, target in targets.items() if not target.needs_prices)
+    without = f"model.heads=[{own_names}]" if own_names else "data.features=[...] and label columns of your own"
+    return (
+        f"there is no column {' or '.join(missing)}, which {why}; say where they stand "
+        f"(data.columns.{missing[0]}=COLUMN), or do without prices ({without})"
+    )
 
 
 def _spelt_out(given: list[str], columns: list[str]) -> tuple[str, ...]:

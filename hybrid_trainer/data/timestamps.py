@@ -175,16 +175,6 @@ class Clock:
         self.zoned = zoned
 
 
-def parse_timestamps(column: pl.Series, line: Times, problems: Problems) -> Times:
-    """Return (N,) int64 of a whole column; see `Clock`."""
-    clock = Clock()
-    values = clock.read(column, line, problems)
-    wrong = clock.finish(values)
-    if wrong:
-        problems.add(f"{problems.file}: column '{column.name}': {wrong}")
-    return values
-
-
 def _parse(texts: pl.Series, form: str) -> tuple[pl.Series, NDArray[np.bool_]]:
     """Read texts by one format: times, null where it doesn't fit, and which are too far away for ns."""
     plain = _parse_plain(texts, form)

@@ -237,3 +237,9 @@ def test_composing_and_checking_a_table_import_no_torch() -> None:
     rows, loaded = done.stdout.split(maxsplit=1)
     assert int(rows) > 10_000
     assert loaded.strip() == "[]"
+
+
+def test_a_default_entry_of_a_mapping_that_is_removed_stays_away() -> None:
+    assert make_config("~model.embeddings.instrument").model.embeddings == {}  # type: ignore[attr-defined]
+    assert "volume" not in make_config("~data.columns.volume").data.columns
+    assert make_config("model.embeddings.instrument=7").model.embeddings == {"instrument": 7}  # type: ignore[attr-defined]

@@ -7,8 +7,8 @@ import pytest
 
 from hybrid_trainer.config.spans import Span, check_moment, parse_moment, parse_span
 from hybrid_trainer.data.checks import Problems
-from hybrid_trainer.data.timestamps import parse_timestamps
 from hybrid_trainer.errors import ConfigError
+from tests.data.tables import parse_timestamps
 
 DAY = 86_400 * 10**9
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.checks import Problems
 from hybrid_trainer.data.features import Bars
 from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.table import Table
+from hybrid_trainer.data.timestamps import Clock
 
 Values = NDArray[np.float64]
 
@@ -69,3 +72,13 @@ def closes_table(*closes: list[float], **fields: Any) -> Table:
         close = np.array(values, dtype=float)
         parts[name] = {"open": close, "high": close + 1, "low": close - 1, "close": close}
     return price_table(parts, **fields)
+
+
+def parse_timestamps(column: pl.Series, line: NDArray[np.int64], problems: Problems) -> NDArray[np.int64]:
+    """Read a whole column of times as one block."""
+    clock = Clock()
+    values = clock.read(column, line, problems)
+    wrong = clock.finish(values)
+    if wrong:
+        problems.add(f"{problems.file}: column '{column.name}': {wrong}")
+    return values

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.data.checks import Problems
-from hybrid_trainer.data.timestamps import Clock, parse_timestamps
-from tests.data.tables import SOME_EXAMPLES
+from hybrid_trainer.data.timestamps import Clock
+from tests.data.tables import SOME_EXAMPLES, parse_timestamps
 
 RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
 
