@@ -21,7 +21,7 @@ from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.types import TargetSpec
 
-_WORKERS = 2  # threads that gather from a panel on disk
+_WORKERS = 2  # threads that gather ahead, where the panel is on disk or the batches go to another device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Dataset:
         targets: labels and descriptions, in the order of the heads; numbers in units.
         split, split_report: the decision rows of each part, and what is said of them.
         scaler, context_scaler, vocabularies: fitted on training rows; no context scaler where there is no context.
-        tensors: features, context, ids, labels and masks: scaled and on the device, or maps of files.
+        tensors: features, context, ids, labels and masks: scaled, on the device, in memory, or maps of files.
         device: where batches go.
     """
 
@@ -63,7 +63,7 @@ class Dataset:
             batch_size=batch_size,
             shuffle_seed=shuffle_seed,
             device=self.device,
-            workers=_WORKERS if self.tensors.mapped else 0,
+            workers=_WORKERS if self.tensors.mapped or self.tensors.features.device.type != self.device.type else 0,
         )
 
 

@@ -60,7 +60,7 @@ class PanelTensors:
 
     def bytes(self) -> int:
         """The memory that they take."""
-        parts = [self.features, self.ids, *self.targets.values(), *self.mask.values()]
+        parts = [self.features, self.ids, *self.targets.values(), *self.mask.values(), *self.weight.values()]
         parts += [] if self.context is None else [self.context]
         return sum(part.numel() * part.element_size() for part in parts)
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
+from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.watch import Watch
 from hybrid_trainer.types import Batch
 
 
 class Stepper:
     """Runs batches through a model, with or without learning from them.
 
+    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments nor step counts.
+
     Args:
-        model, criterion, optimizer, precision: what a step is made of.
+        model, criterion, optimizer, precision: what a step is made of; the optimizer is fused.
         clip_norm: largest norm of the gradient; None: no clipping.
+        skip_bad: whether such a step is left out alone; else the steps behind it are skipped as well.
+        ema: follows the weights; None: nobody does.
+
+    Attributes:
+        watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
+        run: what forward passes of training call: the model, or a compiled form of it.
     """
 
     def __init__(
@@ -25,13 +37,23 @@ class Stepper:
         optimizer: torch.optim.Optimizer,
         precision: Precision,
         clip_norm: float | None,
+        *,
+        skip_bad: bool = False,
+        ema: Ema | None = None,
     ) -> None:
         self.model = model
         self.criterion = criterion
         self.optimizer = optimizer
         self.precision = precision
         self.clip_norm = clip_norm
+        self.ema = ema
         self.scaler = precision.scaler()
+        # A float16 gradient that overflows is normal: the scaler skips the step and scales less from then on.
+        self._scaled = self.scaler.is_enabled()
+        self.watch = Watch(criterion.tasks, precision.device, gradient=not self._scaled, sticky=not skip_bad)
+        self.skipped = self.watch.flag
+        if not self._scaled:
+            optimizer.found_inf = self.watch.flag  # type: ignore[attr-defined]  # what fused kernels look at
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     def train(self, batches: list[Batch]) -> list[tuple[LossParts, dict[str, Tensor]]]:
@@ -45,20 +67,50 @@ class Stepper:
             parts, outputs = self.forward(batch, counts)
             self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
-        if self.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)  # the norm is meant in the loss's own units
-            nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
-        self.scaler.step(self.optimizer)  # skips the update where float16 gradients overflowed
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
+        self._update(sums)
+        if self.ema is not None:
+            self.ema.update(self.skipped)
         return done
 
-    def forward(self, batch: Batch, counts: Tensor | None = None) -> tuple[LossParts, dict[str, Tensor]]:
+    def _update(self, sums: Tensor) -> None:
+        """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        if self._scaled:
+            self.watch.add(sums)
+            # The scaler finds its own flag in the gradients: a loss that isn't finite is told to it there.
+            gradients[0].mul_(torch.where(self.watch.flag > 0, math.nan, 1.0))
+            self.scaler.unscale_(self.optimizer)  # the norm is meant in the loss's own units
+        # As clip_grad_norm_ does, in half its time: it sorts the gradients by device and type first.
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self._scaled:
+            self.skipped = torch.nan_to_num(norm * 0, nan=1.0)
+        else:
+            self.watch.add(torch.cat([sums, norm.view(1)]))
+        if self.clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def took_step(self) -> bool:
+        """Whether the last step was taken; waits for the device."""
+        return not self.skipped.item()
+
+    @property
+    def may_skip(self) -> bool:
+        """Whether training goes on behind a step that was skipped."""
+        return self._scaled or not self.watch.sticky
+
+    def forward(
+        self, batch: Batch, counts: Tensor | None = None, model: nn.Module | None = None
+    ) -> tuple[LossParts, dict[str, Tensor]]:
         """Losses and raw outputs (B, D) per task; the loss is computed in float32.
 
         Args:
             counts: (K,) labels that each task's mean is taken over, where the batch is part of a larger group.
+            model: whose outputs; None: those of the model that learns.
         """
         with self.precision.autocast():
-            outputs = self.model(batch.x, batch.context, batch.ids)
+            outputs = (model or self.model)(batch.x, batch.context, batch.ids)
         return self.criterion(outputs, batch, counts), outputs
