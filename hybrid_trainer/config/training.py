@@ -96,6 +96,11 @@ class TrainingConfig:
         "results repeat bit for bit at the same number",
     )
     deterministic: bool = key(True, "only operations that repeat bit for bit")
+    resume: str = key(
+        "off",
+        "off | auto: a job that is started again goes on with the run of its run.id, where there is one "
+        "(or of TORCHELASTIC_RUN_ID or SLURM_JOB_ID)",
+    )
 
     def __post_init__(self) -> None:
         check_range("training.epochs", self.epochs, low=1)
@@ -116,6 +121,7 @@ class TrainingConfig:
         check_range("training.max_rollbacks", self.max_rollbacks, low=1)
         check_choice("training.data_device", self.data_device, ["auto", "device", "host"])
         check_choice("training.compile", self.compile, ["off", "graphs", "inductor"])
+        check_choice("training.resume", self.resume, ["off", "auto"])
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
         for task, loss in self.losses.items():
