@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
+from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -98,7 +100,15 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
     )
-    stepper = Stepper(model, criterion, optimizer, on.precision, settings.clip_norm)
+    stepper = Stepper(
+        model,
+        criterion,
+        optimizer,
+        on.precision,
+        settings.clip_norm,
+        skip_bad=settings.on_nonfinite == "skip",
+        ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
+    )
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -109,14 +119,19 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     )
     batches = -(-len(data.split.rows["train"]) // settings.batch_size)
     steps_per_epoch = -(-batches // settings.accumulate)
-    return Trainer(
+    made = Trainer(
         stepper,
         schedule(config, optimizer, steps_per_epoch),
         callbacks,
         epochs=settings.epochs,
         device=on.device,
         accumulate=settings.accumulate,
+        max_rollbacks=settings.max_rollbacks if settings.on_nonfinite == "rollback" else 0,
     )
+    for callback in callbacks:
+        if isinstance(callback, Checkpoint):
+            made.last_good = partial(callback.store.load_last, on.device)
+    return made
 
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:

@@ -38,7 +38,7 @@ def place(tensors: PanelTensors, device: torch.device, where: str) -> PanelTenso
     if 2 * needed < free:
         return tensors.to(device)
     log.info(
-        "the panel takes %d MiB, more than half of the %d MiB that are free on the GPU: batches are gathered on the host",
+        "the panel takes %d MiB, more than half of the %d MiB free on the GPU: batches are gathered on the host",
         needed // _MIB,
         free // _MIB,
     )
@@ -48,8 +48,8 @@ def place(tensors: PanelTensors, device: torch.device, where: str) -> PanelTenso
 def _refuse_no_room(tensors: PanelTensors, needed: int, free: int) -> None:
     if tensors.mapped:
         raise ConfigError(
-            f"training.data_device: the panel ({needed // _MIB} MiB) is kept in files; raise data.in_memory_mib to hold "
-            "it in memory, or set training.data_device=auto"
+            f"training.data_device: the panel ({needed // _MIB} MiB) is kept in files; raise data.in_memory_mib to "
+            "hold it in memory, or set training.data_device=auto"
         )
     if needed > free:
         raise ConfigError(

@@ -30,6 +30,16 @@ class Schedule:
         """The share of the full learning rate that the next update takes, warm-up aside."""
         return 1.0
 
+    @property
+    def moves(self) -> bool:
+        """Whether the next update takes another learning rate."""
+        return self.steps < self.warmup_steps
+
+    def scale(self, by: float) -> None:
+        """Multiply the learning rate, now and from now on."""
+        self.full = [full * by for full in self.full]
+        self._apply()
+
     def step(self) -> None:
         """Count an update and set the learning rate of the next."""
         self.steps += 1
@@ -41,7 +51,11 @@ class Schedule:
     def _apply(self) -> None:
         rise = min(1.0, (self.steps + 1) / (self.warmup_steps + 1))
         for group, full in zip(self.optimizer.param_groups, self.full, strict=True):
-            group["lr"] = full * rise * self.factor()
+            rate = full * rise * self.factor()
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)  # in place: a CUDA graph knows it by its address
+            else:
+                group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes, as plain types."""
@@ -70,6 +84,11 @@ class Cosine(Schedule):
         self.smallest = smallest
         super().__init__(optimizer, warmup_steps)
 
+    @property
+    def moves(self) -> bool:
+        """Every update does."""
+        return True
+
     def factor(self) -> float:
         """1 until the warm-up is over, then down to `smallest`."""
         falling = max(self.total_steps - self.warmup_steps, 1)
@@ -86,6 +105,11 @@ class OneCycle(Schedule):
     def __init__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> None:
         self.total_steps = total_steps
         super().__init__(optimizer)
+
+    @property
+    def moves(self) -> bool:
+        """Every update does."""
+        return True
 
     def factor(self) -> float:
         """Along half a cosine up, then along half a cosine down."""

@@ -93,14 +93,15 @@ class Stepper:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def took_step(self) -> bool:
-        """Whether the last step was taken; waits for the device."""
-        return not self.skipped.item()
+    def counts(self, moves: bool) -> bool:
+        """Whether the last step is to move the schedule: one that was skipped is not.
 
-    @property
-    def may_skip(self) -> bool:
-        """Whether training goes on behind a step that was skipped."""
-        return self._scaled or not self.watch.sticky
+        On a GPU this waits for the device, so it looks only where that matters: training goes on behind skipped steps,
+        and the next step has another learning rate (`moves`).
+        """
+        if self.skipped.device.type == "cpu" or (moves and (self._scaled or not self.watch.sticky)):
+            return not self.skipped.item()
+        return True
 
     def forward(
         self, batch: Batch, counts: Tensor | None = None, model: nn.Module | None = None

@@ -13,6 +13,7 @@ from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -105,6 +106,8 @@ def make_stepper(
     momentum: float = 0.9,
     clip_norm: float | None = 1.0,
     losses: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    ema_decay: float | None = None,
     **model: Any,
 ) -> Stepper:
     """A tiny model with both tasks of SPECS."""
@@ -115,11 +118,19 @@ def make_stepper(
         make_optimizer(optimizer, made, learning_rate=learning_rate, weight_decay=weight_decay, momentum=momentum),
         choose_precision(precision, CPU),
         clip_norm,
+        skip_bad=skip_bad,
+        ema=None if ema_decay is None else Ema(made, ema_decay),
     )
 
 
 def make_trainer(
-    seed: int = 0, *, epochs: int = 2, callbacks: list[Callback] | None = None, plateau: bool = False, **step: Any
+    seed: int = 0,
+    *,
+    epochs: int = 2,
+    callbacks: list[Callback] | None = None,
+    plateau: bool = False,
+    max_rollbacks: int = 0,
+    **step: Any,
 ) -> Trainer:
     """A trainer of a tiny model; `plateau` halves the learning rate after each epoch without improvement."""
     stepper = make_stepper(seed, **step)
@@ -128,7 +139,7 @@ def make_trainer(
         if plateau
         else Schedule(stepper.optimizer)
     )
-    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=CPU)
+    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=CPU, max_rollbacks=max_rollbacks)
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
