@@ -1,7 +1,7 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
 config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  data_report.json  split_report.json
-tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/  .lock (held while a process works here)
+tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/
 """
 
 from __future__ import annotations
@@ -89,11 +89,10 @@ def claimed(
         "provenance": provenance(),
     }
     path.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        _claim(path, record)
-        with _told_how_it_ends(RunDirectory(path, record)) as run:
-            _write_config(path, config_yaml, overrides)
-            yield run
+    _claim(path, record)
+    with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+        _write_config(path, config_yaml, overrides)
+        yield run
 
 
 @contextmanager
@@ -161,7 +160,7 @@ def _told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
 def _locked(path: Path) -> Iterator[None]:
     """Keep every other process out; the system lets go of the lock however this one ends."""
     try:
-        handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # the folder itself: no file for it is left behind
     except FileNotFoundError as error:
         raise RunDirError(f"{path}: there is no such directory") from error
     try:
