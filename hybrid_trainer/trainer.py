@@ -172,7 +172,7 @@ class Trainer:
         tally = EpochTally(self.stepper.criterion, self.device)
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
         for batch in loader:
-            parts, outputs = self.stepper.forward(batch, model=model)
+            parts, outputs = self.stepper.forward(batch, None, model)
             watch.add(parts.sums)
             tally.add(batch, parts, outputs)
             self._look()

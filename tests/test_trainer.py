@@ -255,7 +255,7 @@ def test_an_evaluation_keeps_no_gradients() -> None:
     trainer = make_trainer()
     kept: list[bool] = []
     forward = trainer.stepper.forward
-    trainer.stepper.forward = lambda batch, model: (kept.append(torch.is_grad_enabled()), forward(batch))[1]  # type: ignore
+    trainer.stepper.forward = lambda batch, *rest: (kept.append(torch.is_grad_enabled()), forward(batch))[1]  # type: ignore
     trainer.evaluate(make_loader(PANEL, 45, 54), "valid")
     assert kept == [False, False]
 
