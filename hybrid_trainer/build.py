@@ -32,6 +32,8 @@ from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.graphs import StepGraph, why_not
+from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -93,12 +95,14 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     criterion = Criterion(
         data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
     )
+    graphed = graphs_wanted(config, data, on)
     optimizer = make_optimizer(
         settings.optimizer,
         model,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
+        capturable=graphed,
     )
     stepper = Stepper(
         model,
@@ -109,6 +113,8 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
         skip_bad=settings.on_nonfinite == "skip",
         ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
     )
+    if settings.compile == "inductor":
+        stepper.run = compiled(model, next(iter(data.loader("train", settings.batch_size))), on.precision)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -131,7 +137,20 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     for callback in callbacks:
         if isinstance(callback, Checkpoint):
             made.last_good = partial(callback.store.load_last, on.device)
+    if graphed:
+        made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def graphs_wanted(config: Config, data: Dataset, on: Machine) -> bool:
+    """Whether steps are to be captured as a CUDA graph; where that was asked for in vain, a line says why."""
+    if config.training.compile != "graphs":
+        return False
+    panel = data.tensors.features.device
+    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel)
+    if reason is not None:
+        log.warning("training.compile=graphs: %s; training goes on without", reason)
+    return reason is None
 
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.data.windows import WindowLoader
+from hybrid_trainer.engine.graphs import StepGraph
 from hybrid_trainer.engine.interruption import Interruption
 from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -38,6 +39,7 @@ class Trainer:
         epoch: finished epochs. step_in_epoch: finished steps of the current one.
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
         tally: the losses and metrics of the training steps of the current epoch.
+        graph: replays steps on a GPU; None: each is taken as it is.
         last_good: gives the state of the newest checkpoint, None where there is none. rollbacks: how many there were.
         interruption: what a signal asks for; looked at after each step and each validation batch.
     """
@@ -63,6 +65,7 @@ class Trainer:
         self.max_rollbacks = max_rollbacks
         self.last_good: Callable[[], dict[str, Any] | None] = lambda: None
         self.rollbacks = 0
+        self.graph: StepGraph | None = None
         self.epoch = 0
         self.step_in_epoch = 0
         self.steps_per_epoch = 0
@@ -114,8 +117,7 @@ class Trainer:
         if self.step_in_epoch == 0:
             self._rate_at_start = self.learning_rate
             self._begin_sums()
-        for group in self.groups(loader, self.step_in_epoch):
-            self._learn(group)
+        for _ in self._steps(loader):
             if self.stepper.counts(self.schedule.moves):
                 self.schedule.step()
             self.step_in_epoch += 1
@@ -125,6 +127,15 @@ class Trainer:
         self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
         recoveries = self._recoveries()
         return self.tally.compute("train") | recoveries
+
+    def _steps(self, loader: WindowLoader) -> Iterator[None]:
+        """Take the steps that are left of the epoch, each when it is asked for."""
+        if self.graph is None:
+            yield from map(self._learn, self.groups(loader, self.step_in_epoch))
+            return
+        for rows in loader.batch_rows(self.step_in_epoch):
+            self.graph.take(rows, lambda some: self._learn([loader.gather(some)]))
+            yield
 
     def _learn(self, group: list[Batch]) -> None:
         """One step, with its losses and metrics; nothing waits for the device."""
@@ -239,6 +250,8 @@ class Trainer:
         """
         self.model.load_state_dict(state["model"])
         _load_moments(self.stepper.optimizer, state["optimizer"])
+        if self.graph is not None:
+            self.graph.forget()
         self.stepper.scaler.load_state_dict(state["scaler"])
         if self.stepper.ema is not None:
             self.stepper.ema.load_state_dict(state["ema"] or state["model"])  # new in a resumed run: it begins here

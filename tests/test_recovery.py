@@ -75,7 +75,7 @@ def test_behind_a_bad_step_the_weights_stay_the_last_good_ones(precision: str) -
     steps = Steps()
     trainer = make_trainer(callbacks=[steps], precision=precision)
     scaler = trainer.stepper.scaler
-    scaler.load_state_dict(scaler.state_dict() and scaler.state_dict() | {"scale": 256.0})  # no good step overflows
+    scaler.load_state_dict(scaler.state_dict() | {"scale": 256.0})  # no good step overflows
     with pytest.raises(TrainingError, match=r"^epoch 1: the training loss of task 'range' is not finite from step 3 "):
         fit(trainer, spoilt(BAD_ROW))
     assert len(steps.weights) == 4

@@ -123,10 +123,14 @@ class WindowLoader:
 
     def batches(self, first: int = 0) -> Iterator[Batch]:
         """The batches of the epoch from number `first` on, without gathering those before it."""
-        rows = islice(self._ordered(), first, None)
+        rows = self.batch_rows(first)
         if self.workers:
             return gathered_ahead(self.gather, rows, self.workers)
         return map(self.gather, rows)
+
+    def batch_rows(self, first: int = 0) -> Iterator[Tensor]:
+        """The (B,) decision rows of each batch of the epoch from number `first` on."""
+        return islice(self._ordered(), first, None)
 
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""

@@ -29,10 +29,11 @@ def make_optimizer(
         {"params": vectors, "weight_decay": 0.0},
     ]
     rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, fused=True, capturable=capturable)
-    if name == "adam":
-        return torch.optim.Adam(groups, lr=rate, fused=True, capturable=capturable)
+    if name in ("adamw", "adam"):
+        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+        made = kind(groups, lr=rate, fused=True, capturable=capturable)
+        made._warned_capturable_if_run_uncaptured = True  # an epoch's last step always is
+        return made
     optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     if momentum > 0:
         # torch would make them in the first step, of memory that nobody writes to where that step is skipped.

@@ -27,7 +27,7 @@ class Stepper:
 
     Attributes:
         watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
-        run: what forward passes of training call: the model, or a compiled form of it.
+        run: what a step of training calls: the model, or a compiled form of it with the same weights.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Stepper:
         skip_bad: bool = False,
         ema: Ema | None = None,
     ) -> None:
-        self.model = model
+        self.model = self.run = model
         self.criterion = criterion
         self.optimizer = optimizer
         self.precision = precision
@@ -110,8 +110,8 @@ class Stepper:
 
         Args:
             counts: (K,) labels that each task's mean is taken over, where the batch is part of a larger group.
-            model: whose outputs; None: those of the model that learns.
+            model: whose outputs; None: those of the model that learns, in the form that it learns in.
         """
         with self.precision.autocast():
-            outputs = (model or self.model)(batch.x, batch.context, batch.ids)
+            outputs = (model or self.run)(batch.x, batch.context, batch.ids)
         return self.criterion(outputs, batch, counts), outputs

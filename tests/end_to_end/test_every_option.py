@@ -119,6 +119,11 @@ VALUES: dict[str, list[str]] = {
     "training.class_weights": ["none", "balanced", "capped"],
     "training.class_weight_cap": ["2 training.class_weights=capped"],
     "training.resume": ["off", "auto run.id=mine"],
+    "training.ema_decay": ["0.5"],
+    "training.on_nonfinite": ["stop", "skip", "rollback"],
+    "training.max_rollbacks": ["1 training.on_nonfinite=rollback"],
+    "training.data_device": ["auto", "device", "host"],
+    "training.compile": ["off", "graphs"],  # inductor takes a minute: tests/engine/test_inductor.py
     "training.schedule.kind": ["none", "plateau", "cosine", "onecycle"],
     "training.schedule.warmup_steps": ["5", "5 training.schedule.kind=cosine", "5 training.schedule.kind=none"],
     "training.schedule.monitor": ["valid/signal/macro_f1"],

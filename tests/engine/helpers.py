@@ -108,15 +108,18 @@ def make_stepper(
     losses: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     ema_decay: float | None = None,
+    device: torch.device = CPU,
+    capturable: bool = False,
     **model: Any,
 ) -> Stepper:
     """A tiny model with both tasks of SPECS."""
-    made = make_tiny_model(seed, **model)
+    made = make_tiny_model(seed, **model).to(device)
+    rates = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
     return Stepper(
         made,
-        Criterion(SPECS, losses or {}, {}, CPU),
-        make_optimizer(optimizer, made, learning_rate=learning_rate, weight_decay=weight_decay, momentum=momentum),
-        choose_precision(precision, CPU),
+        Criterion(SPECS, losses or {}, {}, device),
+        make_optimizer(optimizer, made, capturable=capturable, **rates),
+        choose_precision(precision, device),
         clip_norm,
         skip_bad=skip_bad,
         ema=None if ema_decay is None else Ema(made, ema_decay),
@@ -139,7 +142,8 @@ def make_trainer(
         if plateau
         else Schedule(stepper.optimizer)
     )
-    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=CPU, max_rollbacks=max_rollbacks)
+    device = stepper.precision.device
+    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=device, max_rollbacks=max_rollbacks)
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
