@@ -28,7 +28,7 @@ from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.weights import weights_by_task
-from hybrid_trainer.engine.checkpoint_file import load_checkpoint
+from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
@@ -152,8 +152,14 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
     return Schedule(optimizer, settings.warmup_steps)
 
 
-def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
-    """The callbacks in the order in which they are told; the checkpoint holds the state of those before it."""
+def callbacks(
+    config: Config, run_path: Path, log_dir: Path, fingerprint: dict[str, Any] | None = None
+) -> list[Callback]:
+    """The callbacks in the order in which they are told; the checkpoint holds the state of those before it.
+
+    Args:
+        fingerprint: what the run computes with and on, for the checkpoints.
+    """
     settings = config.callbacks
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
     tensorboard = TensorBoard(log_dir) if settings.tensorboard.enabled else None
@@ -163,7 +169,15 @@ def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
     if stopping.enabled:
         chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
     checkpoint = settings.checkpoint
-    chosen.append(Checkpoint(run_path / "checkpoints", Monitor(checkpoint.monitor, checkpoint.mode)))
+    chosen.append(
+        Checkpoint(
+            CheckpointStore(run_path / "checkpoints"),
+            Monitor(checkpoint.monitor, checkpoint.mode),
+            every_steps=checkpoint.every_steps,
+            every_minutes=checkpoint.every_minutes,
+            fingerprint=fingerprint,
+        )
+    )
     if settings.resources.enabled:
         chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     if settings.progress.enabled:
@@ -171,17 +185,17 @@ def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
     return chosen
 
 
-def load_best(trainer: Trainer, checkpoints: Path) -> int:
+def load_best(trainer: Trainer) -> int:
     """Give the trainer's model the weights of its best epoch; returns which that was."""
-    path = checkpoints / "best.pt"
-    if not path.exists():
+    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    best = checkpoint.monitor.best_epoch
+    if best is None:
         raise TrainingError(
             "no epoch could be called the best: callbacks.checkpoint.monitor was never a number; "
             "the validation rows may hold no label of that task"
         )
-    state = load_checkpoint(path, trainer.device)
-    trainer.model.load_state_dict(state["model"])
-    return int(state["epoch"])
+    trainer.model.load_state_dict(checkpoint.store.load_best(best, trainer.device))
+    return best
 
 
 def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:

@@ -24,6 +24,7 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.dry_run import dry_run
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
+from hybrid_trainer.resume import begin_or_go_on
 from hybrid_trainer.train import train
 
 _MULTIRUN = ("--multirun", "-m")
@@ -50,7 +51,7 @@ def launch(arguments: list[str]) -> int:
         dry_run(config)
         return 0
     HydraConfig.instance().set_config(tree)
-    train(config, Path(tree.hydra.run.dir), given)
+    begin_or_go_on(config, tree, given)
     return 0
 
 
@@ -75,6 +76,8 @@ def _sweep(overrides: list[str]) -> int:
     for point in _points(overrides):
         config = to_config(compose_config(point))
         check_columns(config.data, config.active_targets)
+        if config.run.id is not None or config.training.resume != "off":
+            raise ConfigError("run.id, training.resume: name one run; leave them out of a sweep")
     failures: list[str] = []
     folders: list[Path] = []
 

@@ -15,7 +15,7 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.runs.atomic import write_json
-from hybrid_trainer.runs.directory import RunDirectory, claimed
+from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
 from hybrid_trainer.runs.logs import logging_to
 from hybrid_trainer.seeding import seed_everything
 
@@ -39,27 +39,46 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
     """
     plain = asdict(config)
-    with (
-        claimed(
-            directory,
-            root=Path(config.paths.root),
-            config=plain,
-            config_yaml=OmegaConf.to_yaml(plain),
-            overrides=overrides,
-        ) as run,
-        logging_to(directory / "train.log"),
-    ):
-        log.info("run %s", run.path)
-        table = load(config)  # torch isn't imported yet: a bad table is told at once
-        _log_table(config, table)
-        write_json(run.path / "data_report.json", table.report)
-        _run(config, run, table)
+    text = OmegaConf.to_yaml(plain)
+    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
+        _all_of_it(config, run)
         return run
+
+
+def train_on(config: Config, directory: Path, overrides: list[str], added: list[str]) -> RunDirectory:
+    """Go on with a run that was interrupted, killed, has failed, or shall be trained for longer.
+
+    Args:
+        config: as the run goes on. directory: the run's. overrides: all that were ever given. added: this time's.
+
+    Raises:
+        UserError: see `train`; and where no checkpoint of the run can be used.
+    """
+    plain = asdict(config)
+    with reopened(
+        directory, config=plain, config_yaml=OmegaConf.to_yaml(plain), overrides=overrides, added=added
+    ) as run:
+        _all_of_it(config, run)
+        return run
+
+
+def _all_of_it(config: Config, run: RunDirectory) -> None:
+    with logging_to(run.path / "train.log"):
+        log.info("run %s%s", run.path, " is resumed" if "resumed" in run.record else "")
+        try:
+            table = load(config)  # torch isn't imported yet: a bad table is told at once
+            _log_table(config, table)
+            write_json(run.path / "data_report.json", table.report)
+            _run(config, run, table)
+        except BaseException:
+            if any(run.checkpoints.glob("last-*.pt")):
+                log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
+            raise
 
 
 def _run(config: Config, run: RunDirectory, table: Table) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build, prepare
+    from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.evaluation import judge, report, timeline
 
@@ -70,11 +89,14 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)
     _log_split(data)
     spec = build.model_spec(config, data)
-    trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run)))
+    marks = fingerprint.of(config, table, on)
+    trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run), marks))
+    if "resumed" in run.record:
+        _restore(trainer, run, marks)
     batch_size = config.training.batch_size
     trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
 
-    best_epoch = build.load_best(trainer, run.checkpoints)
+    best_epoch = build.load_best(trainer)
     outputs = collect(trainer.model, data.loader("test", batch_size), on.precision)
     results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
     write_json(run.report / "metrics.json", judge.as_json(results))
@@ -97,6 +119,23 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
         precision=on.precision.name,
         threads=config.training.threads,
     )
+
+
+def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> None:
+    """Take over the newest sound checkpoint, and say what is no longer as it was."""
+    from hybrid_trainer import fingerprint
+    from hybrid_trainer.engine.checkpoint_store import CheckpointStore
+
+    state = CheckpointStore(run.checkpoints).load_last(trainer.device)
+    if state is None:
+        log.warning("there is no checkpoint yet: training begins anew")
+        return
+    for change in fingerprint.changes(state["fingerprint"], marks):
+        log.warning("since the checkpoint: %s", change)
+    fingerprint.refuse_if_it_cannot_fit(state, marks)
+    trainer.load_state_dict(state)
+    within = f" and {trainer.step_in_epoch} step(s) of the next" if trainer.step_in_epoch else ""
+    log.info("goes on after %d epoch(s)%s", trainer.epoch, within)
 
 
 def load(config: Config) -> Table:

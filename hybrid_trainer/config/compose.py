@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, messages
 from hybrid_trainer.config.horizons import spread_horizons
-from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
+from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.plugins import load_plugins
@@ -37,6 +37,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("run_suffix", _run_suffix, replace=True)
     store = ConfigStore.instance()
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
+    store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
             store.store(group=f"schema/{group}", name=name, node=_types(schema), provider="hybrid_trainer")
@@ -116,7 +117,7 @@ def to_config(tree: DictConfig) -> Config:
     targets = spread_horizons(sections["data"].targets)
     sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
     groups = {group: sections[group] for group in OPTIONS}
-    config = Config(seed=top.seed, plugins=top.plugins, paths=top.paths, **groups)
+    config = Config(seed=top.seed, run=top.run, plugins=top.plugins, paths=top.paths, **groups)
     consistency.check(config)
     return config
 

@@ -77,6 +77,11 @@ class TrainingConfig:
         "results repeat bit for bit at the same number",
     )
     deterministic: bool = key(True, "only operations that repeat bit for bit")
+    resume: str = key(
+        "off",
+        "off | auto: a job that is started again goes on with the run of its run.id, where there is one "
+        "(or of TORCHELASTIC_RUN_ID or SLURM_JOB_ID)",
+    )
 
     def __post_init__(self) -> None:
         check_range("training.epochs", self.epochs, low=1)
@@ -92,6 +97,7 @@ class TrainingConfig:
         check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
         check_choice("training.device", self.device, ["auto", "cpu", "cuda"])
         check_range("training.threads", self.threads, low=1)
+        check_choice("training.resume", self.resume, ["off", "auto"])
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
         for task, loss in self.losses.items():

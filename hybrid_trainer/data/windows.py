@@ -119,9 +119,14 @@ class WindowLoader:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch from number `first` on, without gathering those before it."""
+        rows = islice(self._ordered(), first, None)
         if self.workers:
-            return gathered_ahead(self.gather, self._ordered(), self.workers)
-        return map(self.gather, self._ordered())
+            return gathered_ahead(self.gather, rows, self.workers)
+        return map(self.gather, rows)
 
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""

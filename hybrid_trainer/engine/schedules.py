@@ -21,7 +21,8 @@ class Schedule:
     def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int = 0) -> None:
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
-        self.full = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.full = list(self.base)
         self.steps = 0
         self._apply()
 
@@ -44,11 +45,14 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes, as plain types."""
-        return {"steps": self.steps, "full": list(self.full)}
+        return {"steps": self.steps, "base": list(self.base), "full": list(self.full)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state."""
+        """Take over a former state; where the run now begins from another learning rate, its course is kept."""
         self.steps, self.full = state["steps"], list(state["full"])
+        if state["base"] != self.base:
+            ratios = [full / base for full, base in zip(state["full"], state["base"], strict=True)]
+            self.full = [base * ratio for base, ratio in zip(self.base, ratios, strict=True)]
         self._apply()
 
 

@@ -8,10 +8,11 @@ import torch
 
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.errors import TrainingError
+from hybrid_trainer.metrics import Sums
 from hybrid_trainer.types import EpochRow
 
 
-class LossTally:
+class LossTally(Sums):
     """Count-correct sums of each task's loss, and how many steps each task stayed finite."""
 
     def __init__(self, criterion: Criterion, device: torch.device) -> None:
