@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from hybrid_trainer.links import pinball, to_scaled
 from hybrid_trainer.types import Kind, TargetSpec
 
-
 AT_ONCE = 8192
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.data.windows import WindowLoader
+from hybrid_trainer.engine.allocator import memory_kept
 from hybrid_trainer.engine.interruption import Interruption
 from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -71,7 +72,7 @@ class Trainer:
             KeyboardInterrupt: a signal came; the state was saved, and a trainer that loads it goes on from there.
         """
         self.steps_per_epoch = -(-len(train) // self.accumulate)
-        with self.interruption:
+        with self.interruption, memory_kept():
             try:
                 self._notify("fit_start")
                 while self.epoch < self.epochs and self.stop_reason is None:

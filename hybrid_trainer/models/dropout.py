@@ -1,4 +1,4 @@
-"""Dropout that takes a quarter of the time of torch's on a CPU, where drawing the units was an eighth of a small step."""
+"""Dropout in a quarter of the time that torch's takes on a CPU, where it was an eighth of a small step."""
 
 from __future__ import annotations
 

@@ -115,7 +115,6 @@ class Heads(nn.ModuleDict):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, in) -> {task: (B, D) raw outputs}."""
         # One product for all: a batch times a head of three columns is mostly the call.
-        heads = list(self.values())
-        weight = torch.cat([head.weight for head in heads])  # (sum of D, in)
-        joint = F.linear(x, weight, torch.cat([head.bias for head in heads]))
-        return dict(zip(self.tasks, joint.split(self.sizes, dim=1), strict=True))
+        weights, biases = zip(*(head.parameters() for head in self.values()), strict=True)
+        joint = F.linear(x, torch.cat(weights), torch.cat(biases))  # (B, sum of D)
+        return dict(zip(self.tasks, torch.split(joint, self.sizes, dim=1), strict=True))
