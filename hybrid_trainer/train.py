@@ -14,6 +14,7 @@ from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
+from hybrid_trainer.errors import UserError
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
 from hybrid_trainer.runs.logs import logging_to
@@ -52,31 +53,30 @@ def train_on(config: Config, directory: Path, overrides: list[str], added: list[
         config: as the run goes on. directory: the run's. overrides: all that were ever given. added: this time's.
 
     Raises:
-        UserError: see `train`; and where no checkpoint of the run can be used.
+        UserError: see `train`; and where no checkpoint of the run can be used, or not with this config.
     """
-    plain = asdict(config)
-    with reopened(
-        directory, config=plain, config_yaml=OmegaConf.to_yaml(plain), overrides=overrides, added=added
-    ) as run:
-        _all_of_it(config, run)
+    with reopened(directory, added) as run:
+        _all_of_it(config, run, overrides)
         return run
 
 
-def _all_of_it(config: Config, run: RunDirectory) -> None:
+def _all_of_it(config: Config, run: RunDirectory, overrides: list[str] | None = None) -> None:
+    """Train, test and save. overrides: those of a run that goes on, None for a new one."""
     with logging_to(run.path / "train.log"):
-        log.info("run %s%s", run.path, " is resumed" if "resumed" in run.record else "")
+        log.info("run %s%s", run.path, "" if overrides is None else " is resumed")
         try:
             table = load(config)  # torch isn't imported yet: a bad table is told at once
             _log_table(config, table)
             write_json(run.path / "data_report.json", table.report)
-            _run(config, run, table)
-        except BaseException:
-            if any(run.checkpoints.glob("last-*.pt")):
+            _run(config, run, table, overrides)
+        except BaseException as error:
+            refused = isinstance(error, UserError) and error.exit_status == 2
+            if not refused and any(run.checkpoints.glob("last-*.pt")):
                 log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
             raise
 
 
-def _run(config: Config, run: RunDirectory, table: Table) -> None:
+def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] | None) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
@@ -91,8 +91,9 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
     spec = build.model_spec(config, data)
     marks = fingerprint.of(config, table, on)
     trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run), marks))
-    if "resumed" in run.record:
+    if overrides is not None:
         _restore(trainer, run, marks)
+        run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
     batch_size = config.training.batch_size
     trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
 

@@ -30,6 +30,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
+    manifest_of(path).unlink(missing_ok=True)  # of a former file of this name
     try:
         write_bytes(path, content)
         write_text(manifest_of(path), _line(path, content))

@@ -27,12 +27,15 @@ class CheckpointStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._newest: Path | None = None  # the one that this process has written or taken last
 
     def save_last(self, state: dict[str, Any]) -> None:
         """Write a state, named by its `epoch` and `step_in_epoch`, and let go of those that are no longer needed."""
         path = self._last(int(state["epoch"]), int(state["step_in_epoch"]))
-        if not manifest_of(path).exists():  # a signal may come right behind a checkpoint
-            save_checkpoint(path, state)
+        if path == self._newest:
+            return  # a signal came right behind a checkpoint
+        save_checkpoint(path, state)
+        self._newest = path
         for kind in ("last", "best"):
             for old in self._finished(kind)[:-_KEPT]:
                 remove_checkpoint(old)
@@ -59,6 +62,7 @@ class CheckpointStore:
                 log.warning("%s; the checkpoint before it is taken", error)
                 continue
             self._cut_back(path, state)
+            self._newest = path
             return state
         if found:
             raise RunDirError(f"{self.folder}: none of the {len(found)} checkpoint(s) can be used; begin a new run")

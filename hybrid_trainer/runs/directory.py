@@ -1,7 +1,7 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
 config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  data_report.json  split_report.json
-tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/  .lock (held while a process works here)
+tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.errors import RunDirError, UserError
 from hybrid_trainer.runs.atomic import without_nan, write_json, write_text
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
@@ -54,6 +54,17 @@ class RunDirectory:
         self.record |= entries
         write_json(self.path / RECORD, self.record)
 
+    def adopt(self, config: dict[str, Any], config_yaml: str, overrides: list[str]) -> None:
+        """Make this the run's config: in the record and as the file.
+
+        Args:
+            config, config_yaml: resolved. overrides: all that were ever given.
+        """
+        write_text(self.path / "config.yaml", config_yaml)
+        lines = "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides)
+        write_text(self.path / "overrides.yaml", lines or "[]\n")
+        self.update(config=config, overrides=overrides)
+
     def finish(self, status: str, reason: str | None = None, **entries: Any) -> None:
         """Write how the run ended; `seconds` adds up over the processes that ended in an orderly way."""
         seconds = round((self.record["seconds"] or 0) + time.monotonic() - self._began, 3)
@@ -89,43 +100,36 @@ def claimed(
         "provenance": provenance(),
     }
     path.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
-        _claim(path, record)
-        with _told_how_it_ends(RunDirectory(path, record)) as run:
-            _write_config(path, config_yaml, overrides)
-            yield run
+    _claim(path, record)
+    with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+        run.adopt(config, config_yaml, overrides)
+        yield run
 
 
 @contextmanager
-def reopened(
-    path: Path, *, config: dict[str, Any], config_yaml: str, overrides: list[str], added: list[str]
-) -> Iterator[RunDirectory]:
+def reopened(path: Path, added: list[str]) -> Iterator[RunDirectory]:
     """Go on in the directory of a run that has ended in whatever way; the record says so, and how this time ends.
 
+    Where it turns out that the run can't go on as was asked, the record is as it was before.
+
     Args:
-        path: the directory. config, config_yaml: as the run goes on. overrides: all that were ever given.
-        added: those that were given this time.
+        path: the directory. added: overrides that are given this time.
 
     Raises:
         RunDirError: no run is there, or another process works on it.
     """
     with _locked(path):
-        record = read_record(path)
-        again = {"at": _now(), "before": record["status"], "overrides": added, "command": provenance()["command"]}
-        record |= {
-            "status": "running",
-            "stop_reason": None,
-            "ended": None,
-            "process": process_mark(),
-            "overrides": overrides,
-            "config": config,
-            "provenance": provenance(),
-            "resumed": [*record.get("resumed", []), again],
-        }
-        with _told_how_it_ends(RunDirectory(path, record)) as run:
-            run.update()
-            _write_config(path, config_yaml, overrides)
-            yield run
+        former = read_record(path)
+        again = {"at": _now(), "before": former["status"], "overrides": added, "command": provenance()["command"]}
+        run = RunDirectory(path, {**former, "resumed": [*former.get("resumed", []), again]})
+        run.update(status="running", stop_reason=None, ended=None, process=process_mark(), provenance=provenance())
+        try:
+            with _told_how_it_ends(run):
+                yield run
+        except UserError as error:
+            if error.exit_status == 2:
+                write_json(path / RECORD, former)
+            raise
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -161,7 +165,7 @@ def _told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
 def _locked(path: Path) -> Iterator[None]:
     """Keep every other process out; the system lets go of the lock however this one ends."""
     try:
-        handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # the folder itself: no file for it is left behind
     except FileNotFoundError as error:
         raise RunDirError(f"{path}: there is no such directory") from error
     try:
@@ -172,12 +176,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _write_config(path: Path, config_yaml: str, overrides: list[str]) -> None:
-    write_text(path / "config.yaml", config_yaml)
-    lines = "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides)
-    write_text(path / "overrides.yaml", lines or "[]\n")
 
 
 def _claim(path: Path, record: dict[str, Any]) -> None:

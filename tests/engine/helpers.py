@@ -178,5 +178,8 @@ class Recorder(Callback):
         self.moments.append(f"epoch_end {trainer.epoch}")
         self.weights.append(weights(trainer.model))
 
+    def interrupted(self, trainer: Trainer) -> None:
+        self.moments.append("interrupted")
+
     def fit_end(self, trainer: Trainer) -> None:
         self.moments.append("fit_end")
