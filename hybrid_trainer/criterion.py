@@ -101,8 +101,7 @@ class Criterion:
 
     def counts(self, batches: Iterable[Batch]) -> Tensor:
         """(K,) labels of each task in all batches together, by their weights."""
-        per_batch = [torch.stack([self._row_weights(batch, task).sum() for task in self.tasks]) for batch in batches]
-        return torch.stack(per_batch).sum(dim=0)
+        return torch.stack([self._row_weights(batch, self._masks(batch)).sum(dim=1) for batch in batches]).sum(dim=0)
 
     def __call__(self, outputs: Mapping[str, Tensor], batch: Batch, group: Tensor | None = None) -> LossParts:
         """Compare (B, D) raw outputs per task with the batch's labels; a masked row changes nothing.
@@ -110,29 +109,36 @@ class Criterion:
         Args:
             group: (K,) labels that the means of the total are taken over; those of the batch where it is None.
         """
-        sums, counts = [], []
-        for spec, loss in zip(self.specs, self._losses, strict=True):
-            mask = batch.mask[spec.name]  # (B,)
+        mask = self._masks(batch)  # (K, B)
+        masked = mask <= 0
+        per_row = []
+        for spec, loss, hidden in zip(self.specs, self._losses, masked.unbind(), strict=True):
             target = batch.targets[spec.name]
             # A masked label is replaced before the loss: after it, the backward pass would still meet its inf or NaN.
-            target = torch.where((mask > 0).view(-1, *[1] * (target.ndim - 1)), target, 0)
-            per_row = loss(outputs[spec.name].float(), target, spec)  # (B,)
-            weight = self._row_weights(batch, spec.name)
-            sums.append(torch.where(mask > 0, weight * per_row, 0.0).sum())
-            counts.append(weight.sum())
-        sum_, count = torch.stack(sums), torch.stack(counts)  # (K,)
-        return LossParts(self.total(sum_, count if group is None else group), sum_.detach(), count)
+            target = target.masked_fill(hidden if target.ndim == 1 else hidden[:, None], 0)
+            per_row.append(loss(outputs[spec.name].float(), target, spec))  # (B,)
+        weight = self._row_weights(batch, mask)
+        sums = (weight * torch.stack(per_row)).masked_fill(masked, 0).sum(dim=1)  # (K,)
+        counts = weight.sum(dim=1)
+        return LossParts(self.total(sums, counts if group is None else group), sums.detach(), counts)
 
     def total(self, sums: Tensor, counts: Tensor) -> Tensor:
         """The weighted sum of the tasks' means from (K,) sums and counts."""
-        means = sums / torch.where(counts > 0, counts, 1)
+        means = sums / (counts + (counts <= 0))  # by 1 where there is none
         return (means * self._weights).sum()
 
-    def _row_weights(self, batch: Batch, task: str) -> Tensor:
-        """(B,) how much each row counts; 0 where masked."""
-        mask = batch.mask[task]
-        weight = mask * batch.weight[task] if task in batch.weight else mask
-        if task not in self._class_weights:
-            return weight
-        label = torch.where(mask > 0, batch.targets[task], 0)
-        return weight * self._class_weights[task].index_select(0, label)
+    def _masks(self, batch: Batch) -> Tensor:
+        """(K, B), 1 where a row has a label."""
+        return torch.stack([batch.mask[task] for task in self.tasks])
+
+    def _row_weights(self, batch: Batch, mask: Tensor) -> Tensor:
+        """(K, B) how much each row counts for each task; 0 where masked."""
+        if not batch.weight and not self._class_weights:
+            return mask
+        weights = []
+        for task, weight in zip(self.tasks, mask.unbind(), strict=True):
+            if task in self._class_weights:
+                label = batch.targets[task].masked_fill(weight <= 0, 0)
+                weight = weight * self._class_weights[task].index_select(0, label)
+            weights.append(weight * batch.weight[task] if task in batch.weight else weight)
+        return torch.stack(weights)

@@ -69,6 +69,12 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 def refuse_if_it_cannot_fit(state: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise ConfigError where a key has changed that the state was made with."""
     before = state["fingerprint"]["config"]
+    processes = state["fingerprint"]["processes"]
+    if state["step_in_epoch"] and processes != now["processes"]:
+        raise ConfigError(
+            f"the checkpoint lies in the middle of an epoch (after step {state['step_in_epoch']}) that {processes} "
+            f"process(es) shared; resume with as many, not with {now['processes']}"
+        )
     for key in _changed_keys(before, now["config"]):
         fixed = key.startswith(_FIXED) and key not in _MAY_CHANGE
         if fixed or (key in _OF_THE_EPOCH and state["step_in_epoch"]):

@@ -14,6 +14,7 @@ from torch import nn
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.data.windows import WindowLoader
+from hybrid_trainer.engine.allocator import memory_kept
 from hybrid_trainer.engine.graphs import StepGraph
 from hybrid_trainer.engine.interruption import Interruption
 from hybrid_trainer.engine.schedules import Schedule
@@ -85,7 +86,7 @@ class Trainer:
             KeyboardInterrupt: a signal came; the state was saved, and a trainer that loads it goes on from there.
         """
         self.steps_per_epoch = -(-len(train) // self.accumulate)
-        with self.interruption:
+        with self.interruption, memory_kept():
             try:
                 self._notify("fit_start")
                 self._beginning = copy.deepcopy(self.state_dict()) if self.max_rollbacks else None
@@ -272,13 +273,10 @@ class Trainer:
 
     def _sums_state(self) -> dict[str, Any]:
         watch = self.stepper.watch.state_dict()
-        return {"tally": self.tally.added_up(self.ranks).state_dict(), "watch": watch, "lr": self._rate_at_start}
+        return {"tally": self.ranks.gather(self.tally.state_dict()), "watch": watch, "lr": self._rate_at_start}
 
     def _load_sums(self, state: dict[str, Any]) -> None:
-        if self.ranks.first:  # the sums are everybody's
-            self.tally.load_state_dict(state["tally"])
-        else:
-            self.tally.reset()
+        self.tally.load_state_dict(state["tally"][self.ranks.rank])
         self.stepper.watch.load_state_dict(state["watch"])
         self._rate_at_start = state["lr"]
 

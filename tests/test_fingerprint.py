@@ -32,7 +32,7 @@ def state(before: dict[str, Any], step: int = 0) -> dict[str, Any]:
 def test_a_fingerprint_is_plain_and_knows_data_and_machine(tmp_path: Path) -> None:
     found = marks(tmp_path)
     assert json.loads(json.dumps(found)) == found
-    assert list(found) == ["config", "data", "python", "numpy", "torch", "threads", "device", "precision"]
+    assert list(found) == ["config", "data", "python", "numpy", "torch", "processes", "threads", "device", "precision"]
     assert found["config"]["data.targets.signal.horizon"] == 5
     assert (found["threads"], found["precision"]) == (1, "fp32")
     assert found["device"].startswith("cpu (")
@@ -78,6 +78,15 @@ def test_the_batch_size_may_change_between_epochs_alone(tmp_path: Path) -> None:
         ConfigError, match=r"^training\.batch_size: .* in the middle of an epoch \(after step 4\): it was"
     ):
         fingerprint.refuse_if_it_cannot_fit(state(before, step=4), now)
+
+
+def test_in_the_middle_of_an_epoch_the_processes_stay_as_many(tmp_path: Path) -> None:
+    before = marks(tmp_path)
+    fingerprint.refuse_if_it_cannot_fit(state(before), before | {"processes": 2})
+    with pytest.raises(
+        ConfigError, match=r"\(after step 4\) that 1 process\(es\) shared; resume with as many, not with 2$"
+    ):
+        fingerprint.refuse_if_it_cannot_fit(state(before, step=4), before | {"processes": 2})
 
 
 def test_rates_epochs_callbacks_and_places_may_change(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from dataclasses import replace
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
 
+from hybrid_trainer import metrics
 from hybrid_trainer.links import to_scaled, to_units
 from hybrid_trainer.metrics import ClassificationMetric, RegressionMetric, metric_for
 from hybrid_trainer.types import METRICS, Link, TargetSpec
@@ -314,3 +316,61 @@ def test_the_newer_metrics_are_nan_without_labels_and_have_the_names_that_monito
     said = measure(spec, torch.zeros(3, 2), torch.zeros(3, 1 if spec.quantiles else 2), torch.zeros(3))
     assert tuple(said) == METRICS[spec.kind]
     assert all(math.isnan(value) for value in said.values())
+
+
+QUANTILES = TargetSpec(
+    name="vol",
+    kind="quantile",
+    dim=3,
+    horizon=1,
+    labels=("q0.1", "q0.5", "q0.9"),
+    link="outwards",
+    shift=(0.0,),
+    scale=(2.0,),
+    quantiles=(0.1, 0.5, 0.9),
+)
+FORECAST = replace(numbers(4), kind="forecast")
+
+
+def batches_of(spec: TargetSpec, batch_size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    raw, target, mask = random_numbers(0, 600, spec.dim, 0.3)
+    if spec.kind == "classification":
+        target = random_classes(0, 600, spec.dim, spec.dim, 0.3)[1]
+    if spec.kind == "quantile":
+        target = target[:, :1]
+    return [(raw[rows], target[rows], mask[rows]) for rows in torch.arange(600).split(batch_size)]
+
+
+@pytest.mark.parametrize("spec", [classes(3), numbers(2, "softplus"), QUANTILES, FORECAST], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("at_once", [1, 50, 10_000])
+def test_a_metric_is_the_same_however_many_batches_wait_and_goes_on_from_its_state(
+    spec: TargetSpec, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, added = metric_for(spec, CPU), metric_for(spec, CPU)
+    ((raw, target, mask),) = batches_of(spec, 600)
+    monkeypatch.setattr(metrics, "AT_ONCE", 1)
+    straight.update(raw, target, mask)
+    monkeypatch.setattr(metrics, "AT_ONCE", at_once)
+    cut = metric_for(spec, CPU)
+    for batch in batches_of(spec, 7):
+        added.update(*batch)
+        cut.update(*batch)
+        content = io.BytesIO()
+        torch.save(cut.state_dict(), content)
+        content.seek(0)
+        cut = metric_for(spec, CPU)
+        cut.load_state_dict(torch.load(content, weights_only=True))
+    assert added.compute() == pytest.approx(straight.compute(), rel=1e-6)
+    assert cut.compute() == added.compute()  # to the bit: the same pieces are summed
+
+
+def test_what_waits_is_bounded_and_its_state_holds_no_more_than_it() -> None:
+    metric = ClassificationMetric(classes(3), CPU)
+    wide = torch.zeros(64, 1000)
+    most = 0
+    for _ in range(200):
+        metric.update(wide[:, :3], torch.zeros(64, dtype=torch.int64), torch.ones(64))
+        waiting = metric.state_dict()["waiting"]
+        most = max(most, sum(raw.numel() for raw, _, _ in waiting))
+        assert all(raw.untyped_storage().nbytes() == 64 * 3 * 4 for raw, _, _ in waiting)
+    assert metrics.AT_ONCE - 64 * 3 <= most < metrics.AT_ONCE

@@ -9,6 +9,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hybrid_trainer.models.dropout import Dropout
 
 
 class ConvEncoder(nn.Module):
@@ -28,14 +31,27 @@ class ConvEncoder(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in filters)
         self.activation = nn.GELU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, F) -> (B, T, C)."""
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = convolution(x.transpose(1, 2)).transpose(1, 2)  # (B, T, C); convolutions want (B, C, T)
-            x = self.dropout(self.activation(norm(x)))
+            assert isinstance(convolution, nn.Conv1d)
+            x = self.dropout(self.activation(norm(_along_time(convolution, x))))
         return x
+
+
+def _along_time(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """(B, T, C) -> (B, T, O)."""
+    x = x.transpose(1, 2)  # (B, C, T), as convolutions want it
+    if x.device.type != "cpu":
+        out: Tensor = convolution(x)
+        return out.transpose(1, 2)
+    # An image of height 1 with its channels last, which is how x lies in memory: a CPU computes it as it is, where
+    # Conv1d copies it into another order and back. Two such blocks, forward and backward, take 0.6 of the time.
+    weight = convolution.weight.unsqueeze(2)  # (O, C, 1, K)
+    image = F.conv2d(x.unsqueeze(2), weight, convolution.bias, padding=(0, weight.shape[3] // 2))
+    return image.squeeze(2).transpose(1, 2)  # (B, O, 1, T) -> (B, T, O)
 
 
 class RecurrentEncoder(nn.Module):
@@ -60,7 +76,7 @@ class RecurrentEncoder(nn.Module):
             nn.LSTM(self.out_size if layer else in_size, units, batch_first=True, bidirectional=bidirectional)
             for layer in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for lstm in self.layers:
             assert isinstance(lstm, nn.LSTM)
             _initialise(lstm)
@@ -137,7 +153,7 @@ class DenseBlock(nn.Module):
         self.linear = nn.Linear(in_size, out_size)
         self.norm = nn.LayerNorm(out_size)
         self.activation = nn.GELU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in) -> (B, out)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hybrid_trainer.models.blocks import CategoryEmbedding, ContextBlock
 from hybrid_trainer.models.registry import InputDims
@@ -109,8 +110,11 @@ class Heads(nn.ModuleDict):
     def __init__(self, in_size: int, heads: dict[str, int]) -> None:
         # The prefix keeps a task's name apart from ModuleDict's own attributes (values, type, train, ...).
         super().__init__({f"head_{task}": nn.Linear(in_size, size) for task, size in heads.items()})
-        self.tasks = list(heads)
+        self.tasks, self.sizes = list(heads), list(heads.values())
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """(B, in) -> {task: (B, D) raw outputs}."""
-        return {task: self[f"head_{task}"](x) for task in self.tasks}
+        # One product for all: a batch times a head of three columns is mostly the call.
+        weights, biases = zip(*(head.parameters() for head in self.values()), strict=True)
+        joint = F.linear(x, torch.cat(weights), torch.cat(biases))  # (B, sum of D)
+        return dict(zip(self.tasks, torch.split(joint, self.sizes, dim=1), strict=True))

@@ -13,6 +13,7 @@ from hybrid_trainer.models.blocks import (
     DenseBlock,
     Pooling,
     RecurrentEncoder,
+    _along_time,
 )
 
 B, T, F = 4, 8, 3
@@ -34,6 +35,24 @@ def test_a_convolution_sees_kernel_size_neighbours_in_time() -> None:
     changed[:, 4] += 1
     moved = (encoder(x) != encoder(changed)).any(dim=2).all(dim=0)
     assert moved.tolist() == [step in (3, 4, 5) for step in range(T)]
+
+
+@pytest.mark.parametrize(("rows", "steps", "columns", "filters", "kernel_size"), [
+    (4, 8, 3, 8, 3), (1, 8, 3, 8, 5), (5, 1, 3, 4, 3), (4, 8, 1, 1, 3), (4, 8, 3, 8, 1), (2, 2, 2, 3, 7)
+])  # fmt: skip
+def test_a_convolution_and_its_gradients_are_those_of_conv1d(
+    rows: int, steps: int, columns: int, filters: int, kernel_size: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    convolution = nn.Conv1d(columns, filters, kernel_size, padding=kernel_size // 2).double()
+    x = torch.randn(rows, steps, columns, dtype=torch.float64, generator=generator, requires_grad=True)
+    weights = torch.randn(rows, steps, filters, dtype=torch.float64, generator=generator)
+    found = [
+        [out, *torch.autograd.grad((out * weights).sum(), [x, *convolution.parameters()])]
+        for out in (_along_time(convolution, x), convolution(x.transpose(1, 2)).transpose(1, 2))
+    ]
+    for ours, torchs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12)
 
 
 def test_a_convolution_block_is_convolution_layer_norm_gelu() -> None:

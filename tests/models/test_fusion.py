@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hybrid_trainer.models import make_model
-from hybrid_trainer.models.fusion import SideInputs
+from hybrid_trainer.models.fusion import Heads, SideInputs
 from tests.data.tables import SOME_EXAMPLES
 from tests.engine.helpers import DIMS, make_tiny_model
 
@@ -175,3 +175,16 @@ def test_a_block_may_have_any_name() -> None:
     model = make_tiny_model(dims=dims)
     x = torch.ones(B, dims.time_window, dims.features)
     assert model(x, torch.ones(B, 4), torch.zeros(B, 1, dtype=torch.int64))["signal"].shape == (B, 3)
+
+
+def test_heads_are_a_linear_layer_each_and_so_are_their_gradients() -> None:
+    heads = Heads(5, {"values": 3, "b": 1, "train": 2}).double()
+    x = torch.randn(B, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    outputs = heads(x)
+    assert {task: tuple(raw.shape) for task, raw in outputs.items()} == {"values": (B, 3), "b": (B, 1), "train": (B, 2)}
+    alone = {task: heads[f"head_{task}"](x) for task in outputs}
+    inputs = [x, *heads.parameters()]
+    joint = torch.autograd.grad(sum((raw**2).sum() for raw in outputs.values()), inputs)
+    separate = torch.autograd.grad(sum((raw**2).sum() for raw in alone.values()), inputs)
+    for ours, theirs in zip([*outputs.values(), *joint], [*alone.values(), *separate], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,72 @@
+"""Memory that steps free stays with the process."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+from pathlib import Path
+
+import pytest
+
+from hybrid_trainer.engine import allocator
+from hybrid_trainer.engine.allocator import memory_kept
+
+SIZE = 48 << 20  # more than glibc ever keeps by itself
+glibc = pytest.mark.skipif(allocator._glibc() is None, reason="only glibc can be told")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def faults_of_another_block() -> int:
+    """Pages that the kernel hands out for a block which is as large as one just freed."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
+    for _ in range(2):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        block = libc.malloc(SIZE)
+        ctypes.memset(block, 1, SIZE)
+        libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+@glibc
+def test_a_block_that_was_freed_comes_again_without_new_pages_and_is_given_back_at_the_end() -> None:
+    with memory_kept() as kept:
+        assert kept
+        assert faults_of_another_block() < 100
+        held = resident()
+    assert held - resident() > SIZE // 2
+    assert faults_of_another_block() > 100  # as glibc does by itself
+
+
+@glibc
+def test_it_ends_with_an_error_inside_too() -> None:
+    with pytest.raises(ValueError, match="inside"), memory_kept():
+        raise ValueError("inside")
+    assert faults_of_another_block() > 100
+
+
+@pytest.mark.parametrize("name", ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+def test_the_users_own_settings_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    with memory_kept() as kept:
+        assert not kept
+
+
+def test_without_glibc_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_glibc", lambda: None)
+    with memory_kept() as kept:
+        assert not kept
