@@ -123,6 +123,7 @@ def floor(size: Size, panel: PanelTensors) -> Callable[[], None]:
     stepper = stepper_of(size)
     batch = next(iter(loader_of(size, panel)))
     parameters = list(stepper.model.parameters())
+    del stepper.optimizer.found_inf  # a bare loop has no flag for it to look at
 
     def epoch() -> None:
         stepper.model.train()
@@ -140,7 +141,12 @@ def ours(size: Size, panel: PanelTensors) -> Callable[[], None]:
     stepper = stepper_of(size)
     trainer = Trainer(stepper, Schedule(stepper.optimizer), [], epochs=1, device=CPU)
     loader = loader_of(size, panel)
-    return lambda: trainer._train_epoch(loader) and None
+
+    def epoch() -> None:
+        trainer.step_in_epoch = 0  # as fit does behind an epoch
+        trainer._train_epoch(loader)
+
+    return epoch
 
 
 class Windows(Dataset[dict[str, Tensor]]):
