@@ -42,6 +42,7 @@ from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -88,14 +89,20 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
 
 
-def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback]) -> Trainer:
-    """Model, criterion, optimizer, schedule and callbacks, joined."""
+def trainer(
+    config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback], ranks: Ranks = ALONE
+) -> Trainer:
+    """Model, criterion, optimizer, schedule and callbacks, joined.
+
+    Args:
+        ranks: the processes that train together.
+    """
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
     criterion = Criterion(
         data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
     )
-    graphed = graphs_wanted(config, data, on)
+    graphed = graphs_wanted(config, data, on, ranks)
     optimizer = make_optimizer(
         settings.optimizer,
         model,
@@ -112,6 +119,7 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
         settings.clip_norm,
         skip_bad=settings.on_nonfinite == "skip",
         ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
+        ranks=ranks,
     )
     if settings.compile == "inductor":
         stepper.run = compiled(model, next(iter(data.loader("train", settings.batch_size))), on.precision)
@@ -142,12 +150,12 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     return made
 
 
-def graphs_wanted(config: Config, data: Dataset, on: Machine) -> bool:
+def graphs_wanted(config: Config, data: Dataset, on: Machine, ranks: Ranks) -> bool:
     """Whether steps are to be captured as a CUDA graph; where that was asked for in vain, a line says why."""
     if config.training.compile != "graphs":
         return False
     panel = data.tensors.features.device
-    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel)
+    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel, alone=ranks.alone)
     if reason is not None:
         log.warning("training.compile=graphs: %s; training goes on without", reason)
     return reason is None
@@ -187,31 +195,39 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
 
 
 def callbacks(
-    config: Config, run_path: Path, log_dir: Path, fingerprint: dict[str, Any] | None = None
+    config: Config,
+    run_path: Path,
+    log_dir: Path,
+    fingerprint: dict[str, Any] | None = None,
+    ranks: Ranks = ALONE,
 ) -> list[Callback]:
     """The callbacks in the order in which they are told; the checkpoint holds the state of those before it.
 
     Args:
         fingerprint: what the run computes with and on, for the checkpoints.
+        ranks: the processes that train together; all but the first have those alone that decide something.
     """
     settings = config.callbacks
+    stopping = settings.early_stopping
+    stop = EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience)
+    checkpoint = settings.checkpoint
+    save = Checkpoint(
+        CheckpointStore(run_path / "checkpoints", writes=ranks.first),
+        Monitor(checkpoint.monitor, checkpoint.mode),
+        every_steps=checkpoint.every_steps,
+        every_minutes=checkpoint.every_minutes
+        if ranks.alone
+        else None,  # a state takes all of them: none has its own clock
+        fingerprint=fingerprint,
+    )
+    deciding: list[Callback] = [stop, save] if stopping.enabled else [save]
+    if not ranks.first:
+        return deciding
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
     tensorboard = TensorBoard(log_dir) if settings.tensorboard.enabled else None
     if tensorboard is not None:
         chosen.append(tensorboard)
-    stopping = settings.early_stopping
-    if stopping.enabled:
-        chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
-    checkpoint = settings.checkpoint
-    chosen.append(
-        Checkpoint(
-            CheckpointStore(run_path / "checkpoints"),
-            Monitor(checkpoint.monitor, checkpoint.mode),
-            every_steps=checkpoint.every_steps,
-            every_minutes=checkpoint.every_minutes,
-            fingerprint=fingerprint,
-        )
-    )
+    chosen += deciding
     if settings.resources.enabled:
         chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     if settings.progress.enabled:

@@ -14,6 +14,7 @@ import torch
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.ranks import of_process
 
 if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
@@ -33,6 +34,7 @@ def of(config: Config, table: Table, on: Machine) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": str(torch.__version__),
+        "processes": of_process().size,
         "threads": config.training.threads,
         "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else _cpu(),
         "precision": on.precision.name,

@@ -24,6 +24,7 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.dry_run import dry_run
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
+from hybrid_trainer.ranks import of_process
 from hybrid_trainer.resume import begin_or_go_on
 from hybrid_trainer.train import train
 
@@ -78,6 +79,8 @@ def _sweep(overrides: list[str]) -> int:
         check_columns(config.data, config.active_targets)
         if config.run.id is not None or config.training.resume != "off":
             raise ConfigError("run.id, training.resume: name one run; leave them out of a sweep")
+    if not of_process().alone:
+        raise UserError("--multirun: a sweep trains in one process; start it without torchrun")
     failures: list[str] = []
     folders: list[Path] = []
 

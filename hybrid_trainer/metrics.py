@@ -20,6 +20,10 @@ from hybrid_trainer.types import Kind, TargetSpec
 class Sums:
     """What adds up in tensors: they are its state."""
 
+    def tensors(self) -> list[Tensor]:
+        """All of them."""
+        return [value for value in vars(self).values() if isinstance(value, Tensor)]
+
     def state_dict(self) -> dict[str, Any]:
         """A copy of every tensor, by its name."""
         return {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -39,8 +43,11 @@ class Metric(Protocol):
     def compute(self) -> dict[str, float]:
         """The metrics of all rows added so far; NaN where no row had a label. Waits for the device."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def tensors(self) -> list[Tensor]:
         """The sums."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums, by name."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state."""

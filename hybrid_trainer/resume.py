@@ -15,9 +15,10 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError, RunDirError
+from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.directory import RECORD, read_record
 from hybrid_trainer.runs.provenance import is_alive
-from hybrid_trainer.train import train, train_on
+from hybrid_trainer.train import follow, train, train_on
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def main(arguments: list[str]) -> int:
 def resume(directory: Path, added: list[str]) -> int:
     """Compose the run's own config with further overrides, and go on."""
     record = read_record(directory)
-    if record["status"] == "running" and is_alive(record.get("process", {})):
+    along = not of_process().first  # the first one has put its own mark there
+    if not along and record["status"] == "running" and is_alive(record.get("process", {})):
         raise RunDirError(f"{directory}: this run is still under way (process {record['process']['pid']})")
     if not (directory / "config.yaml").is_file():
         raise RunDirError(f"{directory}: has no config.yaml: it ended before it had begun; begin a new run")
@@ -49,7 +51,10 @@ def resume(directory: Path, added: list[str]) -> int:
     own = user_files.take_config_option(["--config", str(directory / "config.yaml")])
     config = to_config(compose_config(prepare(user_files.overrides() + own + added)))
     check_columns(config.data, config.active_targets)
-    train_on(config, directory, [*record["overrides"], *added], added)
+    if along:
+        follow(config, directory)
+    else:
+        train_on(config, directory, [*record["overrides"], *added], added)
     return 0
 
 
@@ -64,11 +69,16 @@ def begin_or_go_on(config: Config, tree: DictConfig, given: list[str]) -> None:
             )
     own = any(word.lstrip("+").startswith("hydra.run.dir=") for word in given)
     directory = Path(tree.hydra.run.dir) if own or name is None else Path(config.paths.root) / "outputs" / name
+    along = not of_process().first
     if config.training.resume == "auto" and (directory / RECORD).exists():
         record = read_record(directory)
         if record["status"] == "complete":
             sys.stdout.write(f"{directory}: complete ({record['stop_reason']}); nothing is left to do\n")
-            return
-        train_on(config, directory, given, given)
-        return
-    train(config, directory, given)
+        elif along:
+            follow(config, directory)
+        else:
+            train_on(config, directory, given, given)
+    elif along:
+        follow(config, directory)
+    else:
+        train(config, directory, given)

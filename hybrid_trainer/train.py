@@ -15,6 +15,7 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import UserError
+from hybrid_trainer.ranks import ALONE, Ranks, join, own_seed
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
 from hybrid_trainer.runs.logs import logging_to
@@ -22,6 +23,7 @@ from hybrid_trainer.seeding import seed_everything
 
 if TYPE_CHECKING:
     from hybrid_trainer.data.dataset import Dataset
+    from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.evaluation.judge import TaskResult
     from hybrid_trainer.inference.predictor import Predictor
     from hybrid_trainer.trainer import Trainer
@@ -82,7 +84,10 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.evaluation import judge, report, timeline
 
+    ranks = join()
     on = build.machine(config)
+    if not ranks.alone:
+        log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)
     write_json(run.path / "split_report.json", data.split_report)
     independent = config.data.independent_sequences
@@ -90,15 +95,15 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     _log_split(data)
     spec = build.model_spec(config, data)
     marks = fingerprint.of(config, table, on)
-    trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run), marks))
+    looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
+    trainer = build.trainer(config, spec, data, on, looking_on, ranks)
+    ranks.from_first(None if overrides is None else _restore(trainer, run, marks))
     if overrides is not None:
-        _restore(trainer, run, marks)
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
-    batch_size = config.training.batch_size
-    trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
+    trainer.fit(*loaders(config, data, ranks))
 
     best_epoch = build.load_best(trainer)
-    outputs = collect(trainer.model, data.loader("test", batch_size), on.precision)
+    outputs = collect(trainer.model, data.loader("test", config.training.batch_size), on.precision)
     results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
@@ -122,21 +127,47 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     )
 
 
-def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> None:
-    """Take over the newest sound checkpoint, and say what is no longer as it was."""
+def loaders(config: Config, data: Dataset, ranks: Ranks = ALONE) -> tuple[WindowLoader, WindowLoader]:
+    """Batches for training and validation; of several processes, this one's share of each."""
+    size, share = config.training.batch_size, (ranks.rank, ranks.size)
+    return data.loader("train", size, shuffle_seed=config.seed, share=share), data.loader("valid", size, share=share)
+
+
+def follow(config: Config, directory: Path) -> None:
+    """Train along in a process that is not the first: a share of every batch, nothing on disk, nothing said."""
+    logging.getLogger("hybrid_trainer").addHandler(logging.NullHandler())
+    table = load(config)
+    seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
+    from hybrid_trainer import build, prepare
+
+    ranks = join()
+    on = build.machine(config)
+    data = prepare.dataset(config, table, on.device)
+    looking_on = build.callbacks(config, directory, directory, None, ranks)
+    trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
+    own_seed(config.seed, ranks)
+    state = ranks.from_first(None)
+    if state is not None:
+        trainer.load_state_dict(state)
+    trainer.fit(*loaders(config, data, ranks))
+
+
+def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict[str, Any] | None:
+    """Take over the newest sound checkpoint, and say what is no longer as it was; returns it."""
     from hybrid_trainer import fingerprint
     from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 
     state = CheckpointStore(run.checkpoints).load_last(trainer.device)
     if state is None:
         log.warning("there is no checkpoint yet: training begins anew")
-        return
+        return None
     for change in fingerprint.changes(state["fingerprint"], marks):
         log.warning("since the checkpoint: %s", change)
     fingerprint.refuse_if_it_cannot_fit(state, marks)
     trainer.load_state_dict(state)
     within = f" and {trainer.step_in_epoch} step(s) of the next" if trainer.step_in_epoch else ""
     log.info("goes on after %d epoch(s)%s", trainer.epoch, within)
+    return state
 
 
 def load(config: Config) -> Table:

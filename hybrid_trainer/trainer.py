@@ -55,6 +55,7 @@ class Trainer:
         accumulate: int = 1,
         max_rollbacks: int = 0,
     ) -> None:
+        self.ranks = stepper.ranks
         self.stepper = stepper
         self.model = stepper.model
         self.schedule = schedule
@@ -121,12 +122,13 @@ class Trainer:
             if self.stepper.counts(self.schedule.moves):
                 self.schedule.step()
             self.step_in_epoch += 1
-            self.stepper.watch.look(self.epoch + 1, self.step_in_epoch)
+            if self.ranks.alone:  # by the clock, which is not the same in all processes
+                self.stepper.watch.look(self.epoch + 1, self.step_in_epoch)
             self._notify("step_end")
             self._look()
         self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
         recoveries = self._recoveries()
-        return self.tally.compute("train") | recoveries
+        return self.tally.added_up(self.ranks).compute("train") | recoveries
 
     def _steps(self, loader: WindowLoader) -> Iterator[None]:
         """Take the steps that are left of the epoch, each when it is asked for."""
@@ -184,11 +186,11 @@ class Trainer:
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
         for batch in loader:
             parts, outputs = self.stepper.forward(batch, None, model)
-            watch.add(parts.sums)
+            watch.add(self.ranks.sum_of(parts.sums))
             tally.add(batch, parts, outputs)
             self._look()
         watch.raise_if_bad(self.epoch + 1, len(loader), part)
-        return tally.compute(part)
+        return tally.added_up(self.ranks).compute(part)
 
     def _begin_sums(self) -> None:
         self.tally.reset()
@@ -205,7 +207,9 @@ class Trainer:
 
     def _look(self) -> None:
         """Where a signal has asked for it, save and leave."""
-        if self.interruption.requested is not None:
+        requested = self.ranks.largest(self.interruption.requested or 0)  # all processes leave behind the same step
+        if requested:
+            self.interruption.requested = requested
             self._notify("interrupted")
             self.interruption.leave()
 
@@ -239,7 +243,7 @@ class Trainer:
             "step_in_epoch": self.step_in_epoch,
             "sums": self._sums_state() if self.step_in_epoch else None,
             "history": [dict(row) for row in self.history],
-            "generators": generators_state(self.device),  # dropout draws from torch's
+            "generators": self.ranks.gather(generators_state(self.device)),  # dropout draws from torch's
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -263,14 +267,18 @@ class Trainer:
         if state["sums"] is not None:
             self._load_sums(state["sums"])
         self.history = [dict(row) for row in state["history"]]
-        set_generators(state["generators"], self.device)
+        if self.ranks.rank < len(state["generators"]):
+            set_generators(state["generators"][self.ranks.rank], self.device)
 
     def _sums_state(self) -> dict[str, Any]:
         watch = self.stepper.watch.state_dict()
-        return {"tally": self.tally.state_dict(), "watch": watch, "lr": self._rate_at_start}
+        return {"tally": self.tally.added_up(self.ranks).state_dict(), "watch": watch, "lr": self._rate_at_start}
 
     def _load_sums(self, state: dict[str, Any]) -> None:
-        self.tally.load_state_dict(state["tally"])
+        if self.ranks.first:  # the sums are everybody's
+            self.tally.load_state_dict(state["tally"])
+        else:
+            self.tally.reset()
         self.stepper.watch.load_state_dict(state["watch"])
         self._rate_at_start = state["lr"]
 

@@ -54,8 +54,10 @@ class Dataset:
         """The tasks' descriptions, in the order of the heads."""
         return [target.spec for target in self.targets]
 
-    def loader(self, part: str, batch_size: int, shuffle_seed: int | None = None) -> WindowLoader:
-        """Batches of one part's windows."""
+    def loader(
+        self, part: str, batch_size: int, shuffle_seed: int | None = None, share: tuple[int, int] = (0, 1)
+    ) -> WindowLoader:
+        """Batches of one part's windows, or of each batch the share of one of several processes."""
         return WindowLoader(
             self.tensors,
             torch.from_numpy(self.split.rows[part]),
@@ -64,6 +66,7 @@ class Dataset:
             shuffle_seed=shuffle_seed,
             device=self.device,
             workers=_WORKERS if self.tensors.mapped or self.tensors.features.device.type != self.device.type else 0,
+            share=share,
         )
 
 

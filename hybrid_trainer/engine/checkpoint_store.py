@@ -23,16 +23,21 @@ _KEPT = 2
 
 
 class CheckpointStore:
-    """Reads and writes the checkpoints in a folder."""
+    """Reads and writes the checkpoints in a folder.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        writes: False in processes that train along: what is there is the first process's alone.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
+        self.writes = writes
         self._newest: Path | None = None  # the one that this process has written or taken last
 
     def save_last(self, state: dict[str, Any]) -> None:
         """Write a state, named by its `epoch` and `step_in_epoch`, and let go of those that are no longer needed."""
         path = self._last(int(state["epoch"]), int(state["step_in_epoch"]))
-        if path == self._newest:
+        if path == self._newest or not self.writes:
             return  # a signal came right behind a checkpoint
         save_checkpoint(path, state)
         self._newest = path
@@ -42,7 +47,8 @@ class CheckpointStore:
 
     def save_best(self, epoch: int, weights: dict[str, Any]) -> None:
         """Write the weights of the epoch that is the best so far; before the state that says so."""
-        save_checkpoint(self.best_path(epoch), {"epoch": epoch, "model": weights})
+        if self.writes:
+            save_checkpoint(self.best_path(epoch), {"epoch": epoch, "model": weights})
 
     def load_last(self, device: torch.device) -> dict[str, Any] | None:
         """The newest state that is sound, as is the best epoch that it names; None where there is no checkpoint.
@@ -61,7 +67,8 @@ class CheckpointStore:
             except RunDirError as error:
                 log.warning("%s; the checkpoint before it is taken", error)
                 continue
-            self._cut_back(path, state)
+            if self.writes:
+                self._cut_back(path, state)
             self._newest = path
             return state
         if found:

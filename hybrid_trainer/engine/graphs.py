@@ -19,10 +19,12 @@ log = logging.getLogger(__name__)
 _WARM_UP = 3  # steps in which libraries choose their kernels and the optimizer makes its moments
 
 
-def why_not(precision: Precision, *, accumulate: int, panel_device: torch.device) -> str | None:
+def why_not(precision: Precision, *, accumulate: int, panel_device: torch.device, alone: bool = True) -> str | None:
     """What makes a graph of the step impossible, in words; None: nothing that is known before it is tried."""
     if precision.device.type != "cuda":
         return "there is no GPU"
+    if not alone:
+        return "several processes train together"
     if panel_device.type != "cuda":
         return "the panel is not on the GPU (training.data_device)"
     if accumulate > 1:

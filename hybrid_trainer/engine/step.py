@@ -11,6 +11,7 @@ from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
 from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.watch import Watch
+from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.types import Batch
 
 
@@ -24,6 +25,7 @@ class Stepper:
         clip_norm: largest norm of the gradient; None: no clipping.
         skip_bad: whether such a step is left out alone; else the steps behind it are skipped as well.
         ema: follows the weights; None: nobody does.
+        ranks: who takes the other shares of each batch.
 
     Attributes:
         watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
@@ -40,6 +42,7 @@ class Stepper:
         *,
         skip_bad: bool = False,
         ema: Ema | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = self.run = model
         self.criterion = criterion
@@ -47,6 +50,7 @@ class Stepper:
         self.precision = precision
         self.clip_norm = clip_norm
         self.ema = ema
+        self.ranks = ranks
         self.scaler = precision.scaler()
         # A float16 gradient that overflows is normal: the scaler skips the step and scales less from then on.
         self._scaled = self.scaler.is_enabled()
@@ -61,13 +65,17 @@ class Stepper:
 
         The gradient is that of one batch of all their rows: each task's mean is taken over the whole group's labels.
         """
-        counts = self.criterion.counts(batches) if len(batches) > 1 else None
+        counts = None
+        if len(batches) > 1 or not self.ranks.alone:
+            counts = self.criterion.counts(batches)
+            self.ranks.add_up([counts])
         done = []
         for batch in batches:
             parts, outputs = self.forward(batch, counts)
             self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
         sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
+        self.ranks.add_up([sums])
         self._update(sums)
         if self.ema is not None:
             self.ema.update(self.skipped)
@@ -76,6 +84,7 @@ class Stepper:
     def _update(self, sums: Tensor) -> None:
         """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
+        self.ranks.add_up(gradients)
         if self._scaled:
             self.watch.add(sums)
             # The scaler finds its own flag in the gradients: a loss that isn't finite is told to it there.

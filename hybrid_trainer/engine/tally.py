@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.metrics import Sums, metric_for
+from hybrid_trainer.ranks import Ranks
 from hybrid_trainer.types import Batch, EpochRow
 
 
@@ -71,6 +72,15 @@ class EpochTally:
         for task, metric in self.metrics.items():
             row |= {f"{part}/{task}/{name}": value for name, value in metric.compute().items()}
         return row
+
+    def added_up(self, ranks: Ranks) -> EpochTally:
+        """The sums over all processes; this one's stay as they are."""
+        if ranks.alone:
+            return self
+        tally = EpochTally(self.losses.criterion, self.losses.sums.device)
+        tally.load_state_dict(self.state_dict())
+        ranks.add_up([*tally.losses.tensors(), *(sum_ for each in tally.metrics.values() for sum_ in each.tensors())])
+        return tally
 
     def reset(self) -> None:
         """Begin anew, in the same memory: a CUDA graph knows it by its addresses."""
