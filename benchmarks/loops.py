@@ -119,6 +119,7 @@ def resident_step(setting: Setting) -> Callable[[], None]:
     stepper = stepper_of(setting)
     batch = next(iter(loader_of(setting)))
     parameters = list(stepper.model.parameters())
+    del stepper.optimizer.found_inf  # a bare loop has no flag for it to look at
     stepper.model.train()
 
     def step() -> None:
