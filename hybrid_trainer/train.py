@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from hybrid_trainer import memory
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory:
+def train(config: Config, directory: Path, overrides: list[str], notes: Sequence[str] = ()) -> RunDirectory:
     """Train, test and save one model in a directory of its own.
 
     Args:
         config: the whole run, checked. directory: where it goes; it must not be another run's.
-        overrides: as they were given, for the record.
+        overrides: as they were given, for the record. notes: what the log is to say first.
 
     Raises:
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
@@ -48,8 +50,11 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
             overrides=overrides,
         ) as run,
         logging_to(directory / "train.log"),
+        memory.told(),
     ):
         log.info("run %s", run.path)
+        for note in notes:
+            log.info("%s", note)
         table = load(config)  # torch isn't imported yet: a bad table is told at once
         _log_table(config, table)
         write_json(run.path / "data_report.json", table.report)
