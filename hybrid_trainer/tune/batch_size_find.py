@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 
 from hybrid_trainer.arguments import Parser
 from hybrid_trainer.errors import ConfigError, TrainingError
-from hybrid_trainer.tune.batch_trial import Found, Trials
+from hybrid_trainer.tune.batch_trial import Trials
 from hybrid_trainer.tune.search import STEP, largest
 from hybrid_trainer.tune.trial import add_config, config_of, parse
 
@@ -33,39 +33,30 @@ def main(arguments: list[str]) -> int:
     if options.memory_mib is not None and options.memory_mib < 1:
         raise ConfigError(f"--memory-mib: {options.memory_mib} must be at least 1")
     config = config_of(options.overrides)
-    limit = None if options.memory_mib is None else options.memory_mib << 20
-    with Trials(config, options.seconds, limit) as trials:
-        found = trials.found
-        cap = found.rows if options.most is None else min(options.most, found.rows)
-        best = largest(trials.fits, _START, cap)
-    _show(trials.speeds, found, cap, best)
+    free = None if options.memory_mib is None else options.memory_mib << 20
+    trials = Trials(config, options.seconds, free)
+    cap = trials.rows if options.most is None else min(options.most, trials.rows)
+    best = largest(trials.fits, _START, cap)
+    _show(trials, cap, best)
     if best is None:
         raise TrainingError(f"not even {min(STEP, cap)} windows fit: lower model.time_window or the model's sizes")
     sys.stdout.write(f"training.batch_size={best}\n")
     return 0
 
 
-def _show(speeds: dict[int, float | None], found: Found, cap: int, best: int | None) -> None:
+def _show(trials: Trials, cap: int, best: int | None) -> None:
     console = Console(width=100 if not sys.stdout.isatty() else None)
-    table = RichTable(title=f"Batch sizes on the {'GPU' if found.device == 'cuda' else 'CPU'}", title_justify="left")
+    table = RichTable(title=f"Batch sizes on the {trials.device}", title_justify="left")
     table.add_column("batch size", justify="right")
     table.add_column("windows per second", justify="right")
     table.add_column("")
-    fastest = max(
-        (size for size, speed in speeds.items() if speed is not None), key=lambda s: speeds[s] or 0, default=0
-    )
-    for size, speed in sorted(speeds.items()):
-        marks = ["largest"] * (size == best) + ["fastest"] * (size == fastest)
-        table.add_row(
-            f"{size:,}", "" if speed is None else f"{speed:,.0f}", "does not fit" if speed is None else ", ".join(marks)
-        )
+    speeds = {size: speed for size, speed in trials.speeds.items() if speed is not None}
+    fastest = max(speeds, key=speeds.__getitem__, default=None)
+    for size in sorted(trials.speeds):
+        marks = ["largest"] * (size == best) + ["fastest"] * (size == fastest) + ["does not fit"] * (size not in speeds)
+        table.add_row(f"{size:,}", f"{speeds[size]:,.0f}" if size in speeds else "", ", ".join(marks))
     console.print(table)
-    limit = f"within {found.limit / 2**30:.1f} GiB" if found.device == "cpu" else "on the GPU"
-    why = (
-        f"{cap:,} were the most to try: {'all training windows' if cap == found.rows else '--most'}"
-        if best == cap
-        else limit
-    )
-    console.print(
-        f"the largest is rarely the fastest, and a larger one wants another learning rate; {why}", highlight=False
-    )
+    bound = f"{trials.free / 2**20:,.0f} MiB were free" if trials.device == "cpu" else "the GPU is full beyond that"
+    if best == cap:
+        bound = "that is --most" if cap < trials.rows else "those are all training windows"
+    sys.stdout.write(f"largest: {bound}. The largest is rarely the fastest, and wants another learning rate\n")

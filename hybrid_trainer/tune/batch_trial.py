@@ -1,15 +1,15 @@
-"""Trials of batch sizes in a process of their own, which may run out of memory without taking anything with it."""
+"""Trials of batch sizes; on a CPU each in a process of its own, which may run out of memory all by itself."""
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import re
 import resource
-from dataclasses import dataclass
+import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING
 
 from hybrid_trainer import memory
 from hybrid_trainer.config.schema import Config
@@ -17,126 +17,109 @@ from hybrid_trainer.errors import TrainingError, UserError
 from hybrid_trainer.runs.logs import quiet
 from hybrid_trainer.tune.trial import Trial, dataset_of, with_values
 
+if TYPE_CHECKING:
+    from hybrid_trainer.data.dataset import Dataset
+
 _SHARE = 0.9  # of the memory that is free: the rest is for everybody else
 # What oneDNN and the C++ library say where torch itself would have named its allocator.
-_ALSO = re.compile(r"could not (?:create|execute|allocate)|bad_alloc|[Cc]annot allocate|can't allocate")
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the child process says of itself before the first trial: training rows, device, bytes it may take."""
-
-    rows: int
-    device: str
-    limit: int
+_ALSO = re.compile(r"could not (?:create|execute|allocate)|[Cc]annot allocate|can't allocate|can't start new thread")
 
 
 class Trials:
-    """Asks a child process whether a batch size fits; starts another where one died of it.
+    """Knows whether a batch size fits, by trying it.
+
+    Args:
+        config: a run's, checked. seconds: of updates that are timed, of each size.
+        free: bytes that a trial on a CPU may take; None: nine tenths of what the machine and its control groups have.
 
     Attributes:
         speeds: windows per second of each size that fitted; None for those that did not.
+        rows: training windows. device: cpu or cuda. free: bytes; on a GPU the card says when it is full.
     """
 
-    def __init__(self, config: Config, seconds: float, limit: int | None = None) -> None:
-        self._config, self._seconds, self._limit = config, seconds, limit
+    def __init__(self, config: Config, seconds: float, free: int | None = None) -> None:
+        # One thread until a trial has its own process: GNU's OpenMP does not survive a fork once it has had two.
+        self._data, on = dataset_of(with_values(config, {"training.threads": 1}))
+        self._config, self._seconds = config, seconds
+        self.rows, self.device = len(self._data.split.rows["train"]), on.device.type
+        self.free = int(_SHARE * memory.available_bytes()) if free is None else free
         self.speeds: dict[int, float | None] = {}
 
-    def __enter__(self) -> Self:
-        self.found = self._start()
-        return self
+    def fits(self, size: int) -> bool:
+        """Whether a few updates with batches of this size go well.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()  # the child reads its end, and leaves
-        self._process.join(timeout=5)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        Raises:
+            UserError: they don't, for another reason than memory.
+        """
+        config = with_values(self._config, {"training.batch_size": size})
+        found = self._apart(config) if self.device == "cpu" else _speed(config, self._data, self._seconds)
+        if isinstance(found, UserError):
+            raise found
+        self.speeds[size] = found
+        return found is not None
 
-    def _start(self) -> Found:
-        # A fresh interpreter: a fork of one with threads (polars' own) may hang.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, self._config, self._seconds, self._limit), daemon=True
-        )
-        self._process.start()
+    def _apart(self, config: Config) -> float | UserError | None:
+        """The same in a child process, which has the data as this one has them."""
+        context = multiprocessing.get_context("fork")
+        ours, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=_child, args=(theirs, config, self._data, self._seconds, self.free), daemon=True)
+        child.start()
         theirs.close()
         try:
-            answer = self._connection.recv()
-        except EOFError:
-            raise TrainingError(
-                "the data alone do not fit in memory: data.cache=always keeps table and features in files"
-            ) from None
-        if isinstance(answer, UserError):
-            raise answer
-        assert isinstance(answer, Found)
-        return answer
-
-    def fits(self, size: int) -> bool:
-        """Whether a few updates with batches of this size go well."""
-        try:
-            self._connection.send(size)
-            speed = self._connection.recv()
-        except (EOFError, ConnectionError):  # it was killed, or a library gave up
-            self._process.join()
-            speed = None
-            self._start()
-        if isinstance(speed, UserError):
-            raise speed
-        self.speeds[size] = speed
-        return speed is not None
+            found: float | UserError | None = ours.recv()
+        except EOFError:  # it was killed, or a library gave up
+            found = None
+        except KeyboardInterrupt:
+            child.kill()
+            raise
+        finally:
+            ours.close()
+            child.join()
+        return found
 
 
-def _serve(connection: Connection, config: Config, seconds: float, limit: int | None) -> None:
-    """The child: load the data, then try each size that is asked for, until nobody asks any more."""
-    try:
-        with memory.told():
-            free = memory.available_bytes() if limit is None else limit
-            data, on = dataset_of(config)
-            if on.device.type == "cpu":
-                free = _limit_memory(free)
-            connection.send(Found(len(data.split.rows["train"]), on.device.type, free))
-        while True:
-            connection.send(_try(config, data, connection.recv(), seconds))
-    except UserError as error:
-        connection.send(type(error)(str(error)))
-    except EOFError:
-        pass
+def _child(answer: Connection, config: Config, data: Dataset, seconds: float, free: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # the parent says what there is to say
+    limit_memory(free)
+    answer.send(_speed(config, data, seconds))
 
 
-def _limit_memory(free: int) -> int:
-    """Let this process take nine tenths of what is free, and what it has already; returns how much more that is.
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has.
 
     RLIMIT_DATA counts private memory that can be written to: maps of files, which cost nothing that is needed, are not
     in it (getrlimit(2)).
     """
-    more = int(_SHARE * free)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     taken = int(status.partition("VmData:")[2].split()[0]) << 10
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     limit = taken + more if hard == resource.RLIM_INFINITY else min(taken + more, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    return limit - taken
 
 
-def _try(config: Config, data: Any, size: int, seconds: float) -> float | UserError | None:
-    """Windows per second with batches of this size; None where memory does not suffice."""
-    import torch
-
-    said: float | UserError | None = None
+def _speed(config: Config, data: Dataset, seconds: float) -> float | UserError | None:
+    """Windows per second; None where memory does not suffice; another error as one line."""
+    size = config.training.batch_size
     try:
         with quiet():
-            trial = Trial(with_values(config, {"training.batch_size": size}), data)
-            said = trial.windows_per_step() / trial.seconds_per_step(seconds, 1)
+            trial = Trial(config, data)
+            return trial.windows_per_step() / trial.seconds_per_step(seconds, 1)
     except UserError as error:
-        said = type(error)(str(error))
+        return type(error)(str(error))
     except (RuntimeError, MemoryError, OSError) as error:
-        if memory.explained(error) is None and not _ALSO.search(str(error)):
-            said = TrainingError(f"batches of {size}: {type(error).__name__}: {' '.join(str(error).split())}")
-    trial = None  # type: ignore[assignment]
+        if memory.explained(error) is not None or _ALSO.search(str(error)):
+            return None
+        return TrainingError(f"batches of {size}: {type(error).__name__}: {' '.join(str(error).split())}")
+    finally:
+        trial = None  # type: ignore[assignment]
+        _empty_gpu()
+
+
+def _empty_gpu() -> None:
+    """Return what a trial leaves in caches, so that the next one finds what a run would find."""
+    import torch
+
+    gc.collect()  # a trial and its batches know each other
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # the next trial finds what a run would find
-    return said
+        torch.cuda.empty_cache()
