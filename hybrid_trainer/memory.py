@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,17 +27,16 @@ _TABLE = "data.cache=always keeps table and features in files"
 def told() -> Iterator[None]:
     """Where the block runs out of memory, raise TrainingError with one line that says what to lower.
 
-    The first error is let go, and what its frames hold with it: the next run of a sweep needs that memory.
+    What the failed frames held is let go: the next run of a sweep needs that memory.
     """
-    said = None
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         said = explained(error)
         if said is None:
             raise
-    if said is not None:
-        raise said
+        traceback.clear_frames(error.__traceback__)
+        raise said from None
 
 
 def explained(error: BaseException) -> TrainingError | None:

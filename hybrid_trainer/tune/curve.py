@@ -69,9 +69,13 @@ def run_test(rates: NDArray[np.float64], loss_at: Callable[[float], float]) -> N
 def smoothed(losses: NDArray[np.float64], beta: float = BETA) -> NDArray[np.float64]:
     """(S,) the mean of a smoothing from the left and one from the right: unlike each of them, it does not lag.
 
-    An average of the last ten losses alone would put everything at a rate several times too high.
+    An average of the last ten losses alone would put everything at a rate several times too high. A loss beyond the
+    bound at which a test ends counts as that bound, or the last ones would hide all before them.
     """
     ahead, back = Smoother(beta), Smoother(beta)
+    if len(losses):
+        causal = Smoother(beta)
+        losses = np.minimum(losses, DIVERGED * min(causal.add(loss) for loss in losses.tolist()))
     left = np.array([ahead.add(loss) for loss in losses.tolist()])
     right = np.array([back.add(loss) for loss in losses[::-1].tolist()])[::-1]
     middle: NDArray[np.float64] = (left + right) / 2
