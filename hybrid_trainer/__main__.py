@@ -26,6 +26,7 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer compare DIR ...                       a table of runs: compare outputs multirun
   python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
+  python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]        go on with a run from its last checkpoint
   python -m hybrid_trainer tune-engine KEY=VALUE ...             what is fastest here, written as a machine profile
   python -m hybrid_trainer lr-find KEY=VALUE ... [-o lr.png]     a learning-rate range test, with its picture
   python -m hybrid_trainer batch-size-find KEY=VALUE ...         the largest batch that fits, and how fast each is
@@ -91,8 +92,6 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
         return _compose_and_run(arguments)
     command, *rest = arguments
-    if command == "resume":
-        raise UserError("resume: not in this version yet; begin anew with --config RUN_DIR/config.yaml")
     if command not in COMMANDS:
         raise UserError(f"'{command}' is neither a command nor KEY=VALUE{did_you_mean(command, COMMANDS)}")
     return COMMANDS[command](rest)
@@ -127,6 +126,12 @@ def _describe(arguments: list[str]) -> int:
     return describe.main(arguments)
 
 
+def _resume(arguments: list[str]) -> int:
+    from hybrid_trainer import resume
+
+    return resume.main(arguments)
+
+
 def _predict(arguments: list[str]) -> int:
     from hybrid_trainer.inference import command
 
@@ -158,6 +163,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "describe": _describe,
     "lr-find": _lr_find,
     "predict": _predict,
+    "resume": _resume,
     "tune-engine": _tune_engine,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ from hybrid_trainer.data.layout import Layout
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.weights import weights_by_task
-from hybrid_trainer.engine.checkpoint_file import load_checkpoint
+from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
+from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.graphs import StepGraph, why_not
+from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -38,6 +42,7 @@ from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -84,21 +89,40 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
 
 
-def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback]) -> Trainer:
-    """Model, criterion, optimizer, schedule and callbacks, joined."""
+def trainer(
+    config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback], ranks: Ranks = ALONE
+) -> Trainer:
+    """Model, criterion, optimizer, schedule and callbacks, joined.
+
+    Args:
+        ranks: the processes that train together.
+    """
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
     criterion = Criterion(
         data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
     )
+    graphed = graphs_wanted(config, data, on, ranks)
     optimizer = make_optimizer(
         settings.optimizer,
         model,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
+        capturable=graphed,
     )
-    stepper = Stepper(model, criterion, optimizer, on.precision, settings.clip_norm)
+    stepper = Stepper(
+        model,
+        criterion,
+        optimizer,
+        on.precision,
+        settings.clip_norm,
+        skip_bad=settings.on_nonfinite == "skip",
+        ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
+        ranks=ranks,
+    )
+    if settings.compile == "inductor":
+        stepper.run = compiled(model, next(iter(data.loader("train", settings.batch_size))), on.precision)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -109,14 +133,32 @@ def trainer(config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbac
     )
     batches = -(-len(data.split.rows["train"]) // settings.batch_size)
     steps_per_epoch = -(-batches // settings.accumulate)
-    return Trainer(
+    made = Trainer(
         stepper,
         schedule(config, optimizer, steps_per_epoch),
         callbacks,
         epochs=settings.epochs,
         device=on.device,
         accumulate=settings.accumulate,
+        max_rollbacks=settings.max_rollbacks if settings.on_nonfinite == "rollback" else 0,
     )
+    for callback in callbacks:
+        if isinstance(callback, Checkpoint):
+            made.last_good = partial(callback.store.load_last, on.device)
+    if graphed:
+        made.graph = StepGraph(settings.batch_size, on.device, optimizer)
+    return made
+
+
+def graphs_wanted(config: Config, data: Dataset, on: Machine, ranks: Ranks) -> bool:
+    """Whether steps are to be captured as a CUDA graph; where that was asked for in vain, a line says why."""
+    if config.training.compile != "graphs":
+        return False
+    panel = data.tensors.features.device
+    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel, alone=ranks.alone)
+    if reason is not None:
+        log.warning("training.compile=graphs: %s; training goes on without", reason)
+    return reason is None
 
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:
@@ -152,18 +194,40 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
     return Schedule(optimizer, settings.warmup_steps)
 
 
-def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
-    """The callbacks in the order in which they are told; the checkpoint holds the state of those before it."""
+def callbacks(
+    config: Config,
+    run_path: Path,
+    log_dir: Path,
+    fingerprint: dict[str, Any] | None = None,
+    ranks: Ranks = ALONE,
+) -> list[Callback]:
+    """The callbacks in the order in which they are told; the checkpoint holds the state of those before it.
+
+    Args:
+        fingerprint: what the run computes with and on, for the checkpoints.
+        ranks: the processes that train together; all but the first have those alone that decide something.
+    """
     settings = config.callbacks
+    stopping = settings.early_stopping
+    stop = EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience)
+    checkpoint = settings.checkpoint
+    save = Checkpoint(
+        CheckpointStore(run_path / "checkpoints", writes=ranks.first),
+        Monitor(checkpoint.monitor, checkpoint.mode),
+        every_steps=checkpoint.every_steps,
+        every_minutes=checkpoint.every_minutes
+        if ranks.alone
+        else None,  # a state takes all of them: none has its own clock
+        fingerprint=fingerprint,
+    )
+    deciding: list[Callback] = [stop, save] if stopping.enabled else [save]
+    if not ranks.first:
+        return deciding
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
     tensorboard = TensorBoard(log_dir) if settings.tensorboard.enabled else None
     if tensorboard is not None:
         chosen.append(tensorboard)
-    stopping = settings.early_stopping
-    if stopping.enabled:
-        chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
-    checkpoint = settings.checkpoint
-    chosen.append(Checkpoint(run_path / "checkpoints", Monitor(checkpoint.monitor, checkpoint.mode)))
+    chosen += deciding
     if settings.resources.enabled:
         chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     if settings.progress.enabled:
@@ -171,17 +235,17 @@ def callbacks(config: Config, run_path: Path, log_dir: Path) -> list[Callback]:
     return chosen
 
 
-def load_best(trainer: Trainer, checkpoints: Path) -> int:
+def load_best(trainer: Trainer) -> int:
     """Give the trainer's model the weights of its best epoch; returns which that was."""
-    path = checkpoints / "best.pt"
-    if not path.exists():
+    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    best = checkpoint.monitor.best_epoch
+    if best is None:
         raise TrainingError(
             "no epoch could be called the best: callbacks.checkpoint.monitor was never a number; "
             "the validation rows may hold no label of that task"
         )
-    state = load_checkpoint(path, trainer.device)
-    trainer.model.load_state_dict(state["model"])
-    return int(state["epoch"])
+    trainer.model.load_state_dict(checkpoint.store.load_best(best, trainer.device))
+    return best
 
 
 def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:

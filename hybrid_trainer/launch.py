@@ -25,6 +25,8 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.dry_run import dry_run
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
+from hybrid_trainer.ranks import of_process
+from hybrid_trainer.resume import begin_or_go_on
 from hybrid_trainer.train import train
 
 _MULTIRUN = ("--multirun", "-m")
@@ -52,7 +54,7 @@ def launch(arguments: list[str]) -> int:
         dry_run(config, notes)
         return 0
     HydraConfig.instance().set_config(tree)
-    train(config, Path(tree.hydra.run.dir), given, notes)
+    begin_or_go_on(config, tree, given, overrides, notes)
     return 0
 
 
@@ -84,7 +86,11 @@ def _sweep(overrides: list[str]) -> int:
         if profiles and profiles[0] != found:
             raise ConfigError("paths.machine_profile: one for all jobs of a sweep")
         profiles.append(found)
+        if config.run.id is not None or config.training.resume != "off":
+            raise ConfigError("run.id, training.resume: name one run; leave them out of a sweep")
     profile = profiles[0]
+    if not of_process().alone:
+        raise UserError("--multirun: a sweep trains in one process; start it without torchrun")
     failures: list[str] = []
     folders: list[Path] = []
 

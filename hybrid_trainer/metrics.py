@@ -7,7 +7,7 @@ does. Shape legend: B batch, D output of a head, C classes, Q quantiles.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,23 @@ from torch.nn import functional as F
 
 from hybrid_trainer.links import pinball, to_scaled
 from hybrid_trainer.types import Kind, TargetSpec
+
+
+class Sums:
+    """What adds up in tensors: they are its state."""
+
+    def tensors(self) -> list[Tensor]:
+        """All of them."""
+        return [value for value in vars(self).values() if isinstance(value, Tensor)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of every tensor, by its name."""
+        return {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a former state."""
+        for name, value in state.items():
+            getattr(self, name).copy_(value)
 
 
 class Metric(Protocol):
@@ -26,8 +43,17 @@ class Metric(Protocol):
     def compute(self) -> dict[str, float]:
         """The metrics of all rows added so far; NaN where no row had a label. Waits for the device."""
 
+    def tensors(self) -> list[Tensor]:
+        """The sums."""
 
-class ClassificationMetric:
+    def state_dict(self) -> dict[str, Any]:
+        """The sums, by name."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a former state."""
+
+
+class ClassificationMetric(Sums):
     """Accuracy, balanced accuracy, macro F1, Matthews correlation and log-loss from a confusion matrix."""
 
     def __init__(self, spec: TargetSpec, device: torch.device) -> None:
@@ -62,7 +88,7 @@ class ClassificationMetric:
         }
 
 
-class RegressionMetric:
+class RegressionMetric(Sums):
     """MAE, RMSE and R², each the mean over the D numbers; MAE and RMSE in the target's own units."""
 
     def __init__(self, spec: TargetSpec, device: torch.device) -> None:
@@ -94,7 +120,7 @@ class RegressionMetric:
         }
 
 
-class QuantileMetric:
+class QuantileMetric(Sums):
     """Pinball loss (the mean over the quantiles), MAE and RMSE of the median, all in units; and how honest a range is.
 
     `coverage_error` is |share of labels in [first, last quantile] - the share that should be there|.
@@ -129,7 +155,7 @@ class QuantileMetric:
         }
 
 
-class ForecastMetric:
+class ForecastMetric(Sums):
     """MSE and MAE over rows, steps and columns together, in scaled units: columns of any unit count the same."""
 
     def __init__(self, spec: TargetSpec, device: torch.device) -> None:

@@ -14,6 +14,7 @@ from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.panel import Panel, build_panel
+from hybrid_trainer.data.placement import place
 from hybrid_trainer.data.room import IN_MEMORY, Room, on_disk
 from hybrid_trainer.data.scaling import Scaler, covered_rows, fit_scaler
 from hybrid_trainer.data.segments import segments_report
@@ -75,7 +76,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         scaler=scaler,
         context_scaler=context_scaler,
         vocabularies=vocabularies,
-        tensors=tensors.to(device),
+        tensors=place(tensors, device, config.training.data_device),
         time_window=window,
         device=device,
     )

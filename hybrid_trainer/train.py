@@ -16,13 +16,16 @@ from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
+from hybrid_trainer.errors import UserError
+from hybrid_trainer.ranks import ALONE, Ranks, join, own_seed
 from hybrid_trainer.runs.atomic import write_json
-from hybrid_trainer.runs.directory import RunDirectory, claimed
+from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
 from hybrid_trainer.runs.logs import logging_to
 from hybrid_trainer.seeding import seed_everything
 
 if TYPE_CHECKING:
     from hybrid_trainer.data.dataset import Dataset
+    from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.evaluation.judge import TaskResult
     from hybrid_trainer.inference.predictor import Predictor
     from hybrid_trainer.trainer import Trainer
@@ -41,46 +44,72 @@ def train(config: Config, directory: Path, overrides: list[str], notes: Sequence
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
     """
     plain = asdict(config)
-    with (
-        claimed(
-            directory,
-            root=Path(config.paths.root),
-            config=plain,
-            config_yaml=OmegaConf.to_yaml(plain),
-            overrides=overrides,
-        ) as run,
-        logging_to(directory / "train.log"),
-        memory.told(),
-    ):
-        log.info("run %s", run.path)
-        for note in notes:
-            log.info("%s", note)
-        table = load(config)  # torch isn't imported yet: a bad table is told at once
-        _log_table(config, table)
-        write_json(run.path / "data_report.json", table.report)
-        _run(config, run, table)
+    text = OmegaConf.to_yaml(plain)
+    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
+        _all_of_it(config, run, notes=notes)
         return run
 
 
-def _run(config: Config, run: RunDirectory, table: Table) -> None:
+def train_on(config: Config, directory: Path, overrides: list[str], added: list[str]) -> RunDirectory:
+    """Go on with a run that was interrupted, killed, has failed, or shall be trained for longer.
+
+    Args:
+        config: as the run goes on. directory: the run's. overrides: all that were ever given. added: this time's.
+
+    Raises:
+        UserError: see `train`; and where no checkpoint of the run can be used, or not with this config.
+    """
+    with reopened(directory, added) as run:
+        _all_of_it(config, run, overrides)
+        return run
+
+
+def _all_of_it(
+    config: Config, run: RunDirectory, overrides: list[str] | None = None, notes: Sequence[str] = ()
+) -> None:
+    """Train, test and save. overrides: those of a run that goes on, None for a new one."""
+    with logging_to(run.path / "train.log"), memory.told():
+        log.info("run %s%s", run.path, "" if overrides is None else " is resumed")
+        for note in notes:
+            log.info("%s", note)
+        try:
+            table = load(config)  # torch isn't imported yet: a bad table is told at once
+            _log_table(config, table)
+            write_json(run.path / "data_report.json", table.report)
+            _run(config, run, table, overrides)
+        except BaseException as error:
+            refused = isinstance(error, UserError) and error.exit_status == 2
+            if not refused and any(run.checkpoints.glob("last-*.pt")):
+                log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
+            raise
+
+
+def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] | None) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build, prepare
+    from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.evaluation import judge, report, timeline
 
+    ranks = join()
     on = build.machine(config)
+    if not ranks.alone:
+        log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)
     write_json(run.path / "split_report.json", data.split_report)
     independent = config.data.independent_sequences
     timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)
     _log_split(data)
     spec = build.model_spec(config, data)
-    trainer = build.trainer(config, spec, data, on, build.callbacks(config, run.path, _log_dir(config, run)))
-    batch_size = config.training.batch_size
-    trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))
+    marks = fingerprint.of(config, table, on)
+    looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
+    trainer = build.trainer(config, spec, data, on, looking_on, ranks)
+    ranks.from_first(None if overrides is None else _restore(trainer, run, marks))
+    if overrides is not None:
+        run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
+    trainer.fit(*loaders(config, data, ranks))
 
-    best_epoch = build.load_best(trainer, run.checkpoints)
-    outputs = collect(trainer.model, data.loader("test", batch_size), on.precision)
+    best_epoch = build.load_best(trainer)
+    outputs = collect(trainer.model, data.loader("test", config.training.batch_size), on.precision)
     results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
@@ -102,6 +131,49 @@ def _run(config: Config, run: RunDirectory, table: Table) -> None:
         precision=on.precision.name,
         threads=config.training.threads,
     )
+
+
+def loaders(config: Config, data: Dataset, ranks: Ranks = ALONE) -> tuple[WindowLoader, WindowLoader]:
+    """Batches for training and validation; of several processes, this one's share of each."""
+    size, share = config.training.batch_size, (ranks.rank, ranks.size)
+    return data.loader("train", size, shuffle_seed=config.seed, share=share), data.loader("valid", size, share=share)
+
+
+def follow(config: Config, directory: Path) -> None:
+    """Train along in a process that is not the first: a share of every batch, nothing on disk, nothing said."""
+    logging.getLogger("hybrid_trainer").addHandler(logging.NullHandler())
+    table = load(config)
+    seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
+    from hybrid_trainer import build, prepare
+
+    ranks = join()
+    on = build.machine(config)
+    data = prepare.dataset(config, table, on.device)
+    looking_on = build.callbacks(config, directory, directory, None, ranks)
+    trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
+    own_seed(config.seed, ranks)
+    state = ranks.from_first(None)
+    if state is not None:
+        trainer.load_state_dict(state)
+    trainer.fit(*loaders(config, data, ranks))
+
+
+def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict[str, Any] | None:
+    """Take over the newest sound checkpoint, and say what is no longer as it was; returns it."""
+    from hybrid_trainer import fingerprint
+    from hybrid_trainer.engine.checkpoint_store import CheckpointStore
+
+    state = CheckpointStore(run.checkpoints).load_last(trainer.device)
+    if state is None:
+        log.warning("there is no checkpoint yet: training begins anew")
+        return None
+    for change in fingerprint.changes(state["fingerprint"], marks):
+        log.warning("since the checkpoint: %s", change)
+    fingerprint.refuse_if_it_cannot_fit(state, marks)
+    trainer.load_state_dict(state)
+    within = f" and {trainer.step_in_epoch} step(s) of the next" if trainer.step_in_epoch else ""
+    log.info("goes on after %d epoch(s)%s", trainer.epoch, within)
+    return state
 
 
 def load(config: Config) -> Table:

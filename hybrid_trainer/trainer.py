@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.data.windows import WindowLoader
+from hybrid_trainer.engine.graphs import StepGraph
+from hybrid_trainer.engine.interruption import Interruption
 from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
-from hybrid_trainer.engine.tally import LossTally
-from hybrid_trainer.metrics import Metric, metric_for
+from hybrid_trainer.engine.tally import EpochTally
+from hybrid_trainer.engine.watch import NonFiniteError, Watch
+from hybrid_trainer.seeding import generators_state, set_generators
 from hybrid_trainer.types import Batch, EpochRow
+
+log = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -26,10 +33,15 @@ class Trainer:
         stepper: runs one batch. schedule: moves the learning rate. callbacks: look on, in this order.
         epochs: passes over the training windows, at most. device: where the batches are.
         accumulate: batches per step, which is one update of the weights.
+        max_rollbacks: how often a step that is not finite takes training back to `last_good`; 0: it ends training.
 
     Attributes:
         epoch: finished epochs. step_in_epoch: finished steps of the current one.
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
+        tally: the losses and metrics of the training steps of the current epoch.
+        graph: replays steps on a GPU; None: each is taken as it is.
+        last_good: gives the state of the newest checkpoint, None where there is none. rollbacks: how many there were.
+        interruption: what a signal asks for; looked at after each step and each validation batch.
     """
 
     def __init__(
@@ -41,7 +53,9 @@ class Trainer:
         epochs: int,
         device: torch.device,
         accumulate: int = 1,
+        max_rollbacks: int = 0,
     ) -> None:
+        self.ranks = stepper.ranks
         self.stepper = stepper
         self.model = stepper.model
         self.schedule = schedule
@@ -49,32 +63,47 @@ class Trainer:
         self.epochs = epochs
         self.device = device
         self.accumulate = accumulate
+        self.max_rollbacks = max_rollbacks
+        self.last_good: Callable[[], dict[str, Any] | None] = lambda: None
+        self.rollbacks = 0
+        self.graph: StepGraph | None = None
         self.epoch = 0
         self.step_in_epoch = 0
         self.steps_per_epoch = 0
         self.history: list[EpochRow] = []
         self.stop_reason: str | None = None
-        self.tally: LossTally | None = None
+        self.tally = EpochTally(stepper.criterion, device)
+        self.interruption = Interruption()
+        self._rate_at_start = 0.0
+        self._beginning: dict[str, Any] | None = None
 
     def fit(self, train: WindowLoader, valid: WindowLoader) -> list[EpochRow]:
         """Train until `epochs` are done or a callback asks to stop; returns the history, a row per epoch.
 
         Raises:
             TrainingError: a loss of an epoch isn't finite; the history and the checkpoints end with the epoch before.
+            KeyboardInterrupt: a signal came; the state was saved, and a trainer that loads it goes on from there.
         """
         self.steps_per_epoch = -(-len(train) // self.accumulate)
-        try:
-            self._notify("fit_start")
-            while self.epoch < self.epochs and self.stop_reason is None:
-                learning_rate = self.learning_rate
-                row = self._train_epoch(train) | self.evaluate(valid, "valid")
-                self.epoch += 1
-                row = {"epoch": self.epoch, **row, "lr": learning_rate}  # as the epoch began
-                self.schedule.epoch(row)
-                self.history.append(row)
-                self._notify("epoch_end")
-        finally:
-            self._end_fit()
+        with self.interruption:
+            try:
+                self._notify("fit_start")
+                self._beginning = copy.deepcopy(self.state_dict()) if self.max_rollbacks else None
+                while self.epoch < self.epochs and self.stop_reason is None:
+                    try:
+                        row = self._train_epoch(train) | self.evaluate(valid, "valid")
+                    except NonFiniteError as error:
+                        self._go_back(error)
+                        continue
+                    self.epoch += 1
+                    self.step_in_epoch = 0
+                    row = {"epoch": self.epoch, **row, "lr": self._rate_at_start}
+                    self.schedule.epoch(row)
+                    self.history.append(row)
+                    self._notify("epoch_end")
+                    self._look()
+            finally:
+                self._end_fit()
         return self.history
 
     @property
@@ -83,42 +112,106 @@ class Trainer:
         return float(self.stepper.optimizer.param_groups[0]["lr"])
 
     def _train_epoch(self, loader: WindowLoader) -> EpochRow:
+        """Train the epoch from its next step on; after a resume that may be none of them."""
         self.model.train()
-        self.tally = LossTally(self.stepper.criterion, self.device)
-        metrics = self._metrics()
         loader.epoch = self.epoch
-        self.step_in_epoch = 0
-        for group in self.groups(loader):
-            for batch, (parts, outputs) in zip(group, self.stepper.train(group), strict=True):
-                self.tally.add(parts)
-                _update(metrics, outputs, batch)
-            self.schedule.step()
+        if self.step_in_epoch == 0:
+            self._rate_at_start = self.learning_rate
+            self._begin_sums()
+        for _ in self._steps(loader):
+            if self.stepper.counts(self.schedule.moves):
+                self.schedule.step()
             self.step_in_epoch += 1
+            if self.ranks.alone:  # by the clock, which is not the same in all processes
+                self.stepper.watch.look(self.epoch + 1, self.step_in_epoch)
             self._notify("step_end")
-        self.tally.raise_if_not_finite(self.epoch + 1, "training")
-        return self.tally.compute("train") | _compute(metrics, "train")
+            self._look()
+        self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
+        recoveries = self._recoveries()
+        return self.tally.added_up(self.ranks).compute("train") | recoveries
 
-    def groups(self, loader: WindowLoader) -> Iterator[list[Batch]]:
-        """The batches of each step; the last group may be smaller."""
-        batches = iter(loader)
+    def _steps(self, loader: WindowLoader) -> Iterator[None]:
+        """Take the steps that are left of the epoch, each when it is asked for."""
+        if self.graph is None:
+            yield from map(self._learn, self.groups(loader, self.step_in_epoch))
+            return
+        for rows in loader.batch_rows(self.step_in_epoch):
+            self.graph.take(rows, lambda some: self._learn([loader.gather(some)]))
+            yield
+
+    def _learn(self, group: list[Batch]) -> None:
+        """One step, with its losses and metrics; nothing waits for the device."""
+        done = self.stepper.train(group)
+        keep = self.stepper.watch.keep
+        for batch, (parts, outputs) in zip(group, done, strict=True):
+            self.tally.add(batch, parts, outputs, keep)
+
+    def _recoveries(self) -> EpochRow:
+        """How many steps were left out, or how often training went back so far, where it may."""
+        went_back = {"train/rollbacks": float(self.rollbacks)} if self.max_rollbacks else {}
+        return went_back | self.stepper.watch.row(self.epoch + 1, self.step_in_epoch)
+
+    def _go_back(self, error: NonFiniteError) -> None:
+        """Go on from the last checkpoint with half the learning rate, if that may be."""
+        if self.rollbacks >= self.max_rollbacks:
+            raise error
+        self.rollback(self.last_good() or copy.deepcopy(self._beginning) or {})
+        log.warning(
+            "%s. Rollback %d of %d: on from epoch %d, step %d, with half the learning rate",
+            error,
+            self.rollbacks,
+            self.max_rollbacks,
+            self.epoch + 1,
+            self.step_in_epoch + 1,
+        )
+
+    def rollback(self, state: dict[str, Any]) -> None:
+        """Take over a former state and halve its learning rate; once more for each rollback that it doesn't know of."""
+        done = self.rollbacks + 1
+        self.load_state_dict(state)
+        self.schedule.scale(0.5 ** (done - self.rollbacks))
+        self.rollbacks = done
+
+    def groups(self, loader: WindowLoader, first: int = 0) -> Iterator[list[Batch]]:
+        """The batches of each step from step `first` on; the last group may be smaller."""
+        batches = loader.batches(first * self.accumulate)
         while group := list(islice(batches, self.accumulate)):
             yield group
 
     @torch.inference_mode()
     def evaluate(self, loader: WindowLoader, part: str) -> EpochRow:
         """The losses and metrics of a part, without learning; names begin with `part`."""
-        self.model.eval()
-        tally = LossTally(self.stepper.criterion, self.device)
-        metrics = self._metrics()
+        model = self.evaluated.eval()
+        tally = EpochTally(self.stepper.criterion, self.device)
+        watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
         for batch in loader:
-            parts, outputs = self.stepper.forward(batch)
-            tally.add(parts)
-            _update(metrics, outputs, batch)
-        tally.raise_if_not_finite(self.epoch + 1, part)
-        return tally.compute(part) | _compute(metrics, part)
+            parts, outputs = self.stepper.forward(batch, None, model)
+            watch.add(self.ranks.sum_of(parts.sums))
+            tally.add(batch, parts, outputs)
+            self._look()
+        watch.raise_if_bad(self.epoch + 1, len(loader), part)
+        return tally.added_up(self.ranks).compute(part)
 
-    def _metrics(self) -> dict[str, Metric]:
-        return {spec.name: metric_for(spec, self.device) for spec in self.stepper.criterion.specs}
+    def _begin_sums(self) -> None:
+        self.tally.reset()
+        self.stepper.watch.reset()
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is validated and saved: the average of the weights where there is one."""
+        return self.model if self.stepper.ema is None else self.stepper.ema.model
+
+    def evaluated_weights(self) -> dict[str, Any]:
+        """The weights that validation has just looked at."""
+        return self.evaluated.state_dict()
+
+    def _look(self) -> None:
+        """Where a signal has asked for it, save and leave."""
+        requested = self.ranks.largest(self.interruption.requested or 0)  # all processes leave behind the same step
+        if requested:
+            self.interruption.requested = requested
+            self._notify("interrupted")
+            self.interruption.leave()
 
     def _notify(self, moment: str) -> None:
         for callback in self.callbacks:
@@ -131,39 +224,68 @@ class Trainer:
                 stack.callback(callback.fit_end, self)
 
     def state_dict(self) -> dict[str, Any]:
-        """All mutable state of the fit, as tensors and plain types."""
+        """All mutable state of the fit between two steps, as tensors and plain types.
+
+        Raises:
+            NonFiniteError: a step of this epoch went bad: nobody is to go on from here.
+        """
+        if self.step_in_epoch:
+            self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
         return {
             "model": self.model.state_dict(),
             "optimizer": self.stepper.optimizer.state_dict(),
             "scaler": self.stepper.scaler.state_dict(),
+            "ema": None if self.stepper.ema is None else self.stepper.ema.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "rollbacks": self.rollbacks,
+            "callbacks": {type(callback).__name__: callback.state_dict() for callback in self.callbacks},
             "epoch": self.epoch,
+            "step_in_epoch": self.step_in_epoch,
+            "sums": self._sums_state() if self.step_in_epoch else None,
             "history": [dict(row) for row in self.history],
-            "stop_reason": self.stop_reason,
-            "torch_rng": torch.get_rng_state(),  # dropout draws from it
+            "generators": self.ranks.gather(generators_state(self.device)),  # dropout draws from torch's
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state; the model, optimizer and callbacks must be of the same make."""
+        """Take over a former state; the model and the optimizer must be of the same make.
+
+        Rates and decays are this trainer's own, so that a resumed run may have others; a callback that is new begins
+        anew, and `stop_reason` is for the callbacks to find again.
+        """
         self.model.load_state_dict(state["model"])
-        self.stepper.optimizer.load_state_dict(state["optimizer"])
+        _load_moments(self.stepper.optimizer, state["optimizer"])
+        if self.graph is not None:
+            self.graph.forget()
         self.stepper.scaler.load_state_dict(state["scaler"])
+        if self.stepper.ema is not None:
+            self.stepper.ema.load_state_dict(state["ema"] or state["model"])  # new in a resumed run: it begins here
         self.schedule.load_state_dict(state["schedule"])
-        for callback, its_state in zip(self.callbacks, state["callbacks"], strict=True):
-            callback.load_state_dict(its_state)
-        self.epoch = state["epoch"]
+        self.rollbacks = state["rollbacks"]
+        for callback in self.callbacks:
+            callback.load_state_dict(state["callbacks"].get(type(callback).__name__, callback.state_dict()))
+        self.epoch, self.step_in_epoch = state["epoch"], state["step_in_epoch"]
+        if state["sums"] is not None:
+            self._load_sums(state["sums"])
         self.history = [dict(row) for row in state["history"]]
-        self.stop_reason = state["stop_reason"]
-        torch.set_rng_state(state["torch_rng"].cpu())
+        if self.ranks.rank < len(state["generators"]):
+            set_generators(state["generators"][self.ranks.rank], self.device)
+
+    def _sums_state(self) -> dict[str, Any]:
+        watch = self.stepper.watch.state_dict()
+        return {"tally": self.tally.added_up(self.ranks).state_dict(), "watch": watch, "lr": self._rate_at_start}
+
+    def _load_sums(self, state: dict[str, Any]) -> None:
+        if self.ranks.first:  # the sums are everybody's
+            self.tally.load_state_dict(state["tally"])
+        else:
+            self.tally.reset()
+        self.stepper.watch.load_state_dict(state["watch"])
+        self._rate_at_start = state["lr"]
 
 
-def _update(metrics: dict[str, Metric], outputs: dict[str, Tensor], batch: Batch) -> None:
-    for task, metric in metrics.items():
-        metric.update(outputs[task], batch.targets[task], batch.mask[task])
-
-
-def _compute(metrics: dict[str, Metric], part: str) -> EpochRow:
-    return {
-        f"{part}/{task}/{name}": value for task, metric in metrics.items() for name, value in metric.compute().items()
-    }
+def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over an optimizer's moments and step counts, not its rates and decays."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)

@@ -94,15 +94,17 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same on another device; the copy doesn't wait for the device."""
 
-        def each(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-            return {task: value.to(device, non_blocking=True) for task, value in values.items()}
+        def one(value: torch.Tensor) -> torch.Tensor:
+            # A GPU fetches by itself from pinned memory alone; from other memory the copy would wait.
+            pinned = value.pin_memory() if device.type == "cuda" and value.device.type == "cpu" else value
+            return pinned.to(device, non_blocking=True)
 
         return Batch(
-            x=self.x.to(device, non_blocking=True),
-            context=None if self.context is None else self.context.to(device, non_blocking=True),
-            ids=self.ids.to(device, non_blocking=True),
-            targets=each(self.targets),
-            mask=each(self.mask),
-            row=self.row.to(device, non_blocking=True),
-            weight=each(self.weight),
+            x=one(self.x),
+            context=None if self.context is None else one(self.context),
+            ids=one(self.ids),
+            targets={task: one(value) for task, value in self.targets.items()},
+            mask={task: one(value) for task, value in self.mask.items()},
+            row=one(self.row),
+            weight={task: one(value) for task, value in self.weight.items()},
         )

@@ -336,7 +336,7 @@ def test_callbacks_are_those_of_the_config_and_the_checkpoint_sees_the_state_of_
     assert isinstance(tensorboard, TensorBoard) and tensorboard.folder == tmp_path / "logs"
     assert isinstance(stopping, EarlyStopping) and stopping.patience == 3
     assert (stopping.monitor.metric, stopping.monitor.min_delta) == ("valid/signal/accuracy", 0.25)
-    assert isinstance(checkpoint, Checkpoint) and checkpoint.folder == tmp_path / "checkpoints"
+    assert isinstance(checkpoint, Checkpoint) and checkpoint.store.folder == tmp_path / "checkpoints"
     assert checkpoint.monitor.metric == "valid/signal/macro_f1"
     assert isinstance(resources, Resources) and resources.tensorboard is tensorboard
     assert (resources.path, resources.every_seconds) == (tmp_path / "resources.jsonl", 5.0)
@@ -358,7 +358,7 @@ def test_the_best_epochs_weights_are_loaded_and_its_number_told(tmp_path: Path) 
     trainer.callbacks.append(Scripted("", []))
     trainer.callbacks[-1].epoch_end = lambda trainer: kept.append(weights(trainer.model))  # type: ignore[method-assign]
     trainer.fit(data.loader("train", 64), data.loader("valid", 64))
-    assert build.load_best(trainer, tmp_path / "checkpoints") == 2
+    assert build.load_best(trainer) == 2
     assert same(weights(trainer.model), kept[1])
     assert not same(kept[1], kept[2])
 
@@ -370,7 +370,7 @@ def test_without_a_best_epoch_the_monitor_is_named(tmp_path: Path) -> None:
     trainer.callbacks.insert(0, Scripted("valid/loss", [math.nan]))
     trainer.fit(data.loader("train", 64), data.loader("valid", 64))
     with pytest.raises(TrainingError, match=r"callbacks\.checkpoint\.monitor was never a number"):
-        build.load_best(trainer, tmp_path / "checkpoints")
+        build.load_best(trainer)
 
 
 # The device, and what is saved.

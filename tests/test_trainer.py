@@ -19,7 +19,7 @@ from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
-from hybrid_trainer.engine.checkpoint_file import load_checkpoint, save_checkpoint
+from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.links import to_units
 from hybrid_trainer.monitor import Monitor
@@ -29,6 +29,7 @@ from tests.engine.helpers import (
     CPU,
     RANGE,
     Recorder,
+    Scripted,
     make_loader,
     make_panel,
     make_trainer,
@@ -254,7 +255,7 @@ def test_an_evaluation_keeps_no_gradients() -> None:
     trainer = make_trainer()
     kept: list[bool] = []
     forward = trainer.stepper.forward
-    trainer.stepper.forward = lambda batch: (kept.append(torch.is_grad_enabled()), forward(batch))[1]  # type: ignore[method-assign]
+    trainer.stepper.forward = lambda batch, *rest: (kept.append(torch.is_grad_enabled()), forward(batch))[1]  # type: ignore
     trainer.evaluate(make_loader(PANEL, 45, 54), "valid")
     assert kept == [False, False]
 
@@ -274,55 +275,59 @@ def test_labels_under_the_mask_change_nothing() -> None:
     assert same(weights(second.model), weights(first.model))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("cut", [1, 3])
-def test_going_on_from_a_state_equals_a_straight_run_bit_for_bit(
-    tmp_path: Path, cut: int, dropout: float, precision: str
-) -> None:
-    def make(seed: int, epochs: int, folder: str) -> Trainer:
-        callbacks: list[Callback] = [
-            EarlyStopping(Monitor("valid/loss"), 4),
-            Checkpoint(tmp_path / folder, Monitor("valid/signal/macro_f1")),
-        ]
-        return make_trainer(
-            seed,
-            epochs=epochs,
-            callbacks=callbacks,
-            plateau=True,
-            learning_rate=0.05,
-            dropout=dropout,
-            precision=precision,
-        )
+# Going on. What is saved, and that each piece of it matters, is in tests/end_to_end/test_resume.py.
 
-    straight = make(5, 12, "straight")
-    fit(straight)
-    first = make(5, cut, "parts")
+
+def test_a_callback_that_had_stopped_training_stops_it_again() -> None:
+    def make(patience: int) -> Trainer:
+        scripted = Scripted("valid/loss", [1.0, 2.0, 3.0, 4.0, 5.0])
+        return make_trainer(epochs=5, callbacks=[scripted, EarlyStopping(Monitor("valid/loss"), patience)])
+
+    first, second, longer = make(2), make(2), make(3)
     fit(first)
-    save_checkpoint(tmp_path / "state.pt", first.state_dict())
-    random_state = torch.get_rng_state()  # dropout draws from the global generator, whose state the caller keeps
-    second = make(77, 12, "parts")
-    second.load_state_dict(load_checkpoint(tmp_path / "state.pt", CPU))
-    torch.set_rng_state(random_state)
-    assert (second.epoch, same(weights(second.model), weights(first.model))) == (cut, True)
-    fit(second)
-    assert same(second.state_dict(), straight.state_dict())
-    for name in ("best", "last"):
-        ours, theirs = (load_checkpoint(tmp_path / run / f"{name}.pt", CPU) for run in ("parts", "straight"))
-        assert same(ours, theirs)
-    # The run was worth resuming: the learning rate fell and early stopping struck, both behind the cut.
-    assert straight.stop_reason is not None and cut < straight.epoch < 12
-    assert straight.history[-1]["lr"] < straight.history[cut]["lr"]
+    for other in (second, longer):
+        other.load_state_dict(first.state_dict())
+        fit(other)
+    assert (first.epoch, second.epoch, longer.epoch) == (3, 3, 4)
+    assert second.stop_reason == first.stop_reason != longer.stop_reason
+    assert same(second.history, first.history)
 
 
-def test_a_state_with_a_stop_reason_does_not_train_on() -> None:
-    first = make_trainer(epochs=1)
+def test_rates_and_decays_are_those_of_the_trainer_that_goes_on() -> None:
+    first, second = make_trainer(epochs=1), make_trainer(epochs=1, learning_rate=0.5, weight_decay=0.25)
     fit(first)
-    first.stop_reason = "enough"
-    second = make_trainer(epochs=5)
     second.load_state_dict(first.state_dict())
-    assert same(fit(second), first.history)
-    assert second.stop_reason == "enough"
+    groups = second.stepper.optimizer.param_groups
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(0.5, 0.25), (0.5, 0.0)]
+    assert same(second.stepper.optimizer.state_dict()["state"], first.stepper.optimizer.state_dict()["state"])
+
+
+@pytest.mark.parametrize(("where", "moments"), [("step", ["step_end 1/4"]), ("epoch", ["step_end 4/4", "epoch_end 1"])])
+def test_a_request_to_stop_is_carried_out_behind_the_step_or_the_epoch(where: str, moments: list[str]) -> None:
+    recorder = Recorder()
+    asking = During(**{where: lambda trainer: setattr(trainer.interruption, "requested", 2)})
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_trainer(epochs=3, callbacks=[asking, recorder]))
+    assert recorder.moments[-len(moments) - 2 :] == [*moments, "interrupted", "fit_end"]
+
+
+def test_a_request_to_stop_in_a_validation_is_carried_out_behind_its_batch() -> None:
+    recorder = Recorder()
+    trainer = make_trainer(epochs=3, callbacks=[recorder])
+    forward, seen = trainer.stepper.forward, []
+
+    def ask(batch: Any, *rest: Any) -> Any:
+        if not trainer.model.training:
+            seen.append(len(batch.row))
+            trainer.interruption.requested = 15
+        return forward(batch, *rest)
+
+    trainer.stepper.forward = ask  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer)
+    assert seen == [8]  # of two batches
+    assert recorder.moments[-3:] == ["step_end 4/4", "interrupted", "fit_end"]
+    assert (trainer.epoch, trainer.step_in_epoch, trainer.history) == (0, 4, [])
 
 
 # When it goes wrong.
@@ -343,7 +348,11 @@ def plant(value: float, epoch: int, row: int) -> tuple[Any, During]:
 def test_a_loss_that_is_not_finite_names_task_epoch_and_step(tmp_path: Path, value: float) -> None:
     panel, planter = plant(value, epoch=1, row=10 + 8 + 8 + 2)  # rows are in order: the third batch of the epoch
     recorder = Recorder()
-    callbacks = [recorder, HistoryFile(tmp_path / "history.jsonl"), Checkpoint(tmp_path, Monitor("valid/loss"))]
+    callbacks = [
+        recorder,
+        HistoryFile(tmp_path / "history.jsonl"),
+        Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss")),
+    ]
     trainer = make_trainer(epochs=5, callbacks=[*callbacks, planter])
     message = r"^epoch 2: the training loss of task 'range' is not finite from step 3 on"
     with pytest.raises(TrainingError, match=message):
@@ -351,10 +360,9 @@ def test_a_loss_that_is_not_finite_names_task_epoch_and_step(tmp_path: Path, val
     assert [row["epoch"] for row in trainer.history] == [1]
     assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 1
     assert recorder.moments[-1] == "fit_end"
-    for name in ("best.pt", "last.pt"):
-        state = load_checkpoint(tmp_path / name, CPU)
-        assert state["epoch"] == 1
-        assert same(dict(state["model"]), recorder.weights[0])
+    state = CheckpointStore(tmp_path).load_last(CPU)
+    assert state is not None and (state["epoch"], state["best_epoch"]) == (1, 1)
+    assert same(dict(state["model"]), recorder.weights[0])
 
 
 def test_a_validation_loss_that_is_not_finite_is_told_as_such() -> None:

@@ -1,4 +1,4 @@
-"""What a callback is: four moments of a fit, and a state."""
+"""What a callback is: five moments of a fit, and a state."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Callback:
 
     def epoch_end(self, trainer: Trainer) -> None:
         """After each epoch; `trainer.history[-1]` is its row."""
+
+    def interrupted(self, trainer: Trainer) -> None:
+        """Before a signal ends the fit, between two steps or in the middle of a validation."""
 
     def fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, also when training ends by an error."""

@@ -1,41 +1,71 @@
-"""Keep the best epoch and the last one."""
+"""When a fit's state is written: after each epoch, between steps where asked for, and before a signal ends it."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.callbacks.base import Callback
-from hybrid_trainer.engine.checkpoint_file import save_checkpoint
+from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.monitor import Monitor
 
 if TYPE_CHECKING:
     from hybrid_trainer.trainer import Trainer
 
+_MINUTE_S = 60.0
+
 
 class Checkpoint(Callback):
-    """Writes `last.pt` after every epoch, and `best.pt` when the monitor improved.
+    """Keeps the last state, to go on from, and the weights of the best epoch.
 
     Args:
-        folder: where the files go. monitor: decides what is best.
+        store: where they go. monitor: decides what is best.
+        every_steps: write the state after so many steps of an epoch as well; None: not by steps.
+        every_minutes: and when the last one is so long ago; None: not by time.
+        fingerprint: what the run computes with and on, plain types; kept in each state.
     """
 
-    def __init__(self, folder: Path, monitor: Monitor) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        store: CheckpointStore,
+        monitor: Monitor,
+        *,
+        every_steps: int | None = None,
+        every_minutes: float | None = None,
+        fingerprint: dict[str, Any] | None = None,
+    ) -> None:
+        self.store = store
         self.monitor = monitor
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.fingerprint = fingerprint or {}
+        self._saved_at = time.monotonic()
 
-    @property
-    def best_path(self) -> Path:
-        """The best epoch's file."""
-        return self.folder / "best.pt"
+    def fit_start(self, trainer: Trainer) -> None:
+        """Start the clock."""
+        self._saved_at = time.monotonic()
+
+    def step_end(self, trainer: Trainer) -> None:
+        """Write the state where it is time."""
+        by_steps = self.every_steps is not None and trainer.step_in_epoch % self.every_steps == 0
+        minutes = (time.monotonic() - self._saved_at) / _MINUTE_S
+        if by_steps or (self.every_minutes is not None and minutes >= self.every_minutes):
+            self._save(trainer)
 
     def epoch_end(self, trainer: Trainer) -> None:
-        """Save; 'improved?' is the monitor's answer alone."""
-        improved = self.monitor.update(trainer.history[-1])
-        state = trainer.state_dict()
-        if improved:
-            save_checkpoint(self.best_path, state)
-        save_checkpoint(self.folder / "last.pt", state)
+        """Write the best weights and the state; 'improved?' is the monitor's answer alone."""
+        if self.monitor.update(trainer.history[-1]):
+            self.store.save_best(trainer.epoch, trainer.evaluated_weights())
+        self._save(trainer)
+
+    def interrupted(self, trainer: Trainer) -> None:
+        """Write the state before a signal ends the fit."""
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        extra = {"best_epoch": self.monitor.best_epoch, "fingerprint": self.fingerprint}
+        self.store.save_last(trainer.state_dict() | extra)
+        self._saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """The monitor's."""

@@ -18,9 +18,16 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = patience
 
+    def fit_start(self, trainer: Trainer) -> None:
+        """A run that is resumed may have stalled for long enough already; by a longer patience it goes on."""
+        self._judge(trainer)
+
     def epoch_end(self, trainer: Trainer) -> None:
         """Ask the trainer to stop once the monitor has stalled for `patience` epochs."""
         self.monitor.update(trainer.history[-1])
+        self._judge(trainer)
+
+    def _judge(self, trainer: Trainer) -> None:
         if self.monitor.stalled >= self.patience:
             best = "it was never a number"
             if self.monitor.best is not None:

@@ -22,13 +22,14 @@ class TensorBoard(Callback):
         self._writer: Any = None
 
     def fit_start(self, trainer: Trainer) -> None:
-        """Open the event file."""
+        """Open an event file; a resumed run's hides what former ones say of epochs behind the checkpoint."""
         # Where TensorFlow is installed, TensorBoard would import it to write a file: seconds, and warnings of its own.
         # A module of this name is how TensorBoard itself is told to do without.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
         from torch.utils.tensorboard import SummaryWriter  # half a second, which only runs that train need
 
-        self._writer = SummaryWriter(str(self.folder))
+        purge = trainer.epoch + 1 if self.folder.exists() else None  # the first epoch that is still to come
+        self._writer = SummaryWriter(str(self.folder), purge_step=purge)
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the row; a NaN (a metric without any label) would only break the chart."""

@@ -25,13 +25,17 @@ class EarlyStoppingConfig:
 
 @dataclass(kw_only=True)
 class CheckpointConfig:
-    """Keep the best epoch (which is tested and saved as the model) and the last one."""
+    """Keep the best epoch (which is tested and saved as the model) and all state of the last one, to resume from."""
 
     monitor: str = key("valid/loss", "a number of the epoch row, such as valid/loss or valid/signal/macro_f1")
     mode: str = key("auto", "min | max | auto (by what the metric means)")
+    every_steps: int | None = key(None, "also within an epoch, after so many steps; null: not by steps")
+    every_minutes: float | None = key(10.0, "also within an epoch, when the last is so long ago; null: not by time")
 
     def __post_init__(self) -> None:
         check_choice("callbacks.checkpoint.mode", self.mode, ["auto", "min", "max"])
+        check_range("callbacks.checkpoint.every_steps", self.every_steps, low=1)
+        check_range("callbacks.checkpoint.every_minutes", self.every_minutes, above=0)
 
 
 @dataclass(kw_only=True)

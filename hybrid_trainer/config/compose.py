@@ -21,7 +21,7 @@ from hybrid_trainer.config import consistency, machine_profile, messages
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
 from hybrid_trainer.config.machine_profile import Profile
-from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, TopLevelConfig
+from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.plugins import load_plugins
@@ -46,6 +46,7 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
     OmegaConf.register_new_resolver("run_suffix", _run_suffix, replace=True)
     store = ConfigStore.instance()
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
+    store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
             node = _types(schema)
@@ -77,7 +78,8 @@ def compose_here(overrides: list[str]) -> tuple[DictConfig, Profile | None]:
         usual = machine_profile.find(machine_profile.AUTO)
     tree = compose_bare(overrides, usual.values if usual else {})
     try:
-        setting = tree.paths.machine_profile
+        paths = tree.paths
+        setting = paths.machine_profile if isinstance(paths, DictConfig) else None  # `to_config` says what is wrong
     except OmegaConfBaseException as error:
         raise messages.explain(error) from error
     profile = machine_profile.find(setting)
@@ -150,7 +152,7 @@ def to_config(tree: DictConfig) -> Config:
     targets = spread_horizons(sections["data"].targets)
     sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
     groups = {group: sections[group] for group in OPTIONS}
-    config = Config(seed=top.seed, plugins=top.plugins, paths=top.paths, **groups)
+    config = Config(seed=top.seed, run=top.run, plugins=top.plugins, paths=top.paths, **groups)
     consistency.check(config)
     return config
 

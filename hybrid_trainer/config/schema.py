@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,9 @@ from hybrid_trainer.config.model import (
 )
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.config.training import TrainingConfig
+from hybrid_trainer.errors import ConfigError
+
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
 
 
 @dataclass(kw_only=True)
@@ -38,10 +42,24 @@ class PathsConfig:
 
 
 @dataclass(kw_only=True)
+class RunConfig:
+    """Which run this is."""
+
+    id: str | None = key(None, "a name of your own: the run's directory is outputs/ID; null: by date and time")
+
+    def __post_init__(self) -> None:
+        if self.id is not None and not _ID.fullmatch(self.id):
+            raise ConfigError(
+                f"run.id: '{self.id}' must be letters, digits, '.', '_' and '-', and begin with a letter or digit"
+            )
+
+
+@dataclass(kw_only=True)
 class TopLevelConfig:
     """The keys that belong to no group."""
 
     seed: int = key(0, "seed of python, numpy and torch")
+    run: RunConfig = key(RunConfig(), "which run this is")
     plugins: list[str] = key([], "modules of your own, imported first: what they register is known by its name")
     paths: PathsConfig = key(PathsConfig(), "where things are read from and written to")
 

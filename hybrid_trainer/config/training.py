@@ -64,11 +64,30 @@ class TrainingConfig:
         "capped: the same, but none more than class_weight_cap times the smallest",
     )
     class_weight_cap: float = key(5.0, "class_weights=capped: the largest class weight by the smallest, at most")
+    ema_decay: float | None = key(
+        None,
+        "keep an average of the weights, of which a step keeps this share, and evaluate and save it; null: none",
+    )
+    on_nonfinite: str = key(
+        "stop",
+        "a loss or gradient that is not finite: stop: the run fails; skip: that step is left out; "
+        "rollback: go back to the last checkpoint with half the learning rate",
+    )
+    max_rollbacks: int = key(3, "on_nonfinite=rollback: how often, before the run fails")
     schedule: ScheduleConfig = key(ScheduleConfig(), "the learning-rate schedule")
     precision: str = key(
         "auto", "auto | fp32 | bf16 | fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU"
     )
     device: str = key("auto", "auto | cpu | cuda; auto: a GPU where there is one")
+    data_device: str = key(
+        "auto",
+        "auto | device | host: where a GPU finds the panel; auto: in its own memory if it takes less than half of what "
+        "is free there, else batches are gathered on the host, ahead",
+    )
+    compile: str = key(
+        "off",
+        "off | graphs: a GPU replays whole steps as a CUDA graph | inductor: torch.compile of the model",
+    )
     # Two threads wait for each other by spinning: alone on two cores a step took 8.5 instead of 14 ms, beside one other
     # busy process 600 ms. One is the default that never collapses.
     threads: int = key(
@@ -77,6 +96,11 @@ class TrainingConfig:
         "results repeat bit for bit at the same number",
     )
     deterministic: bool = key(True, "only operations that repeat bit for bit")
+    resume: str = key(
+        "off",
+        "off | auto: a job that is started again goes on with the run of its run.id, where there is one "
+        "(or of TORCHELASTIC_RUN_ID or SLURM_JOB_ID)",
+    )
 
     def __post_init__(self) -> None:
         check_range("training.epochs", self.epochs, low=1)
@@ -92,6 +116,12 @@ class TrainingConfig:
         check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
         check_choice("training.device", self.device, ["auto", "cpu", "cuda"])
         check_range("training.threads", self.threads, low=1)
+        check_range("training.ema_decay", self.ema_decay, above=0, high=0.999999)
+        check_choice("training.on_nonfinite", self.on_nonfinite, ["stop", "skip", "rollback"])
+        check_range("training.max_rollbacks", self.max_rollbacks, low=1)
+        check_choice("training.data_device", self.data_device, ["auto", "device", "host"])
+        check_choice("training.compile", self.compile, ["off", "graphs", "inductor"])
+        check_choice("training.resume", self.resume, ["off", "auto"])
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
         for task, loss in self.losses.items():

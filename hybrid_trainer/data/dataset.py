@@ -21,7 +21,7 @@ from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.types import TargetSpec
 
-_WORKERS = 2  # threads that gather from a panel on disk
+_WORKERS = 2  # threads that gather ahead, where the panel is on disk or the batches go to another device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Dataset:
         targets: labels and descriptions, in the order of the heads; numbers in units.
         split, split_report: the decision rows of each part, and what is said of them.
         scaler, context_scaler, vocabularies: fitted on training rows; no context scaler where there is no context.
-        tensors: features, context, ids, labels and masks: scaled and on the device, or maps of files.
+        tensors: features, context, ids, labels and masks: scaled, on the device, in memory, or maps of files.
         device: where batches go.
     """
 
@@ -54,8 +54,10 @@ class Dataset:
         """The tasks' descriptions, in the order of the heads."""
         return [target.spec for target in self.targets]
 
-    def loader(self, part: str, batch_size: int, shuffle_seed: int | None = None) -> WindowLoader:
-        """Batches of one part's windows."""
+    def loader(
+        self, part: str, batch_size: int, shuffle_seed: int | None = None, share: tuple[int, int] = (0, 1)
+    ) -> WindowLoader:
+        """Batches of one part's windows, or of each batch the share of one of several processes."""
         return WindowLoader(
             self.tensors,
             torch.from_numpy(self.split.rows[part]),
@@ -63,7 +65,8 @@ class Dataset:
             batch_size=batch_size,
             shuffle_seed=shuffle_seed,
             device=self.device,
-            workers=_WORKERS if self.tensors.mapped else 0,
+            workers=_WORKERS if self.tensors.mapped or self.tensors.features.device.type != self.device.type else 0,
+            share=share,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -60,7 +60,7 @@ class PanelTensors:
 
     def bytes(self) -> int:
         """The memory that they take."""
-        parts = [self.features, self.ids, *self.targets.values(), *self.mask.values()]
+        parts = [self.features, self.ids, *self.targets.values(), *self.mask.values(), *self.weight.values()]
         parts += [] if self.context is None else [self.context]
         return sum(part.numel() * part.element_size() for part in parts)
 
@@ -89,6 +89,7 @@ class WindowLoader:
         shuffle_seed: None keeps the rows in order.
         device: where the batches go; None: where the panel is.
         workers: threads that gather batches ahead, in the same order; 0: each batch when it is asked for.
+        share: (number, of how many): the part of every batch that is gathered here; others gather the rest.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class WindowLoader:
         shuffle_seed: int | None = None,
         device: torch.device | None = None,
         workers: int = 0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.panel = panel
         self.rows = rows.to(panel.features.device)
@@ -108,6 +110,7 @@ class WindowLoader:
         self.shuffle_seed = shuffle_seed
         self.device = device or panel.features.device
         self.workers = workers
+        self.share = share
         self.epoch = 0
         self.time_window = time_window
         # Every window of the panel as a row of T * F numbers, in the panel's own memory: neighbours overlap. A row is
@@ -119,9 +122,19 @@ class WindowLoader:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
+
+    def batches(self, first: int = 0) -> Iterator[Batch]:
+        """The batches of the epoch from number `first` on, without gathering those before it."""
+        rows = self.batch_rows(first)
+        gather = self.gather if self.share == (0, 1) else self._gather_share
         if self.workers:
-            return gathered_ahead(self.gather, self._ordered(), self.workers)
-        return map(self.gather, self._ordered())
+            return gathered_ahead(gather, rows, self.workers)
+        return map(gather, rows)
+
+    def batch_rows(self, first: int = 0) -> Iterator[Tensor]:
+        """The (B,) decision rows of each batch of the epoch from number `first` on."""
+        return islice(self._ordered(), first, None)
 
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""
@@ -137,6 +150,15 @@ class WindowLoader:
             weight={task: values.index_select(0, rows) for task, values in panel.weight.items()},
         )
         return batch if self.device == rows.device else batch.to(self.device)
+
+    def _gather_share(self, rows: Tensor) -> Batch:
+        """This process's share of (B,) rows; where none is left for it, one row that counts for nothing."""
+        number, of = self.share
+        own = rows[number::of]
+        if len(own):
+            return self.gather(own)
+        batch = self.gather(rows[:1])
+        return replace(batch, mask={task: torch.zeros_like(mask) for task, mask in batch.mask.items()})
 
     def _ordered(self) -> Iterator[Tensor]:
         """The decision rows of each batch."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.ranks import local_rank
 
 
 def choose_device(name: str) -> torch.device:
@@ -15,7 +16,9 @@ def choose_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("training.device: there is no GPU that torch can use; set training.device=cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    if not available or name == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank())  # with its number, so that it equals the device of tensors on it
 
 
 @dataclass(frozen=True)

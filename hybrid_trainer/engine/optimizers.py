@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 
 def make_optimizer(
-    name: str, model: nn.Module, *, learning_rate: float, weight_decay: float, momentum: float
+    name: str,
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    momentum: float,
+    capturable: bool = False,
 ) -> torch.optim.Optimizer:
-    """Make adamw (Loshchilov and Hutter, 2019), adam (Kingma and Ba, 2015) or sgd with Nesterov momentum."""
+    """Make adamw (Loshchilov and Hutter, 2019), adam (Kingma and Ba, 2015) or sgd with Nesterov momentum.
+
+    Args:
+        capturable: a CUDA graph may hold its steps: the learning rate is then a number on the device.
+    """
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-    if name == "adam":
-        return torch.optim.Adam(groups, lr=learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
+    if name in ("adamw", "adam"):
+        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+        made = kind(groups, lr=rate, fused=True, capturable=capturable)
+        made._warned_capturable_if_run_uncaptured = True  # an epoch's last step always is
+        return made
+    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    if momentum > 0:
+        # torch would make them in the first step, of memory that nobody writes to where that step is skipped.
+        for p in (*matrices, *vectors):
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer

@@ -21,13 +21,24 @@ class Schedule:
     def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int = 0) -> None:
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
-        self.full = [float(group["lr"]) for group in optimizer.param_groups]
+        self.base = [float(group["lr"]) for group in optimizer.param_groups]
+        self.full = list(self.base)
         self.steps = 0
         self._apply()
 
     def factor(self) -> float:
         """The share of the full learning rate that the next update takes, warm-up aside."""
         return 1.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether the next update takes another learning rate."""
+        return self.steps < self.warmup_steps
+
+    def scale(self, by: float) -> None:
+        """Multiply the learning rate, now and from now on."""
+        self.full = [full * by for full in self.full]
+        self._apply()
 
     def step(self) -> None:
         """Count an update and set the learning rate of the next."""
@@ -40,15 +51,22 @@ class Schedule:
     def _apply(self) -> None:
         rise = min(1.0, (self.steps + 1) / (self.warmup_steps + 1))
         for group, full in zip(self.optimizer.param_groups, self.full, strict=True):
-            group["lr"] = full * rise * self.factor()
+            rate = full * rise * self.factor()
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)  # in place: a CUDA graph knows it by its address
+            else:
+                group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes, as plain types."""
-        return {"steps": self.steps, "full": list(self.full)}
+        return {"steps": self.steps, "base": list(self.base), "full": list(self.full)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state."""
+        """Take over a former state; where the run now begins from another learning rate, its course is kept."""
         self.steps, self.full = state["steps"], list(state["full"])
+        if state["base"] != self.base:
+            ratios = [full / base for full, base in zip(state["full"], state["base"], strict=True)]
+            self.full = [base * ratio for base, ratio in zip(self.base, ratios, strict=True)]
         self._apply()
 
 
@@ -66,6 +84,11 @@ class Cosine(Schedule):
         self.smallest = smallest
         super().__init__(optimizer, warmup_steps)
 
+    @property
+    def moves(self) -> bool:
+        """Every update does."""
+        return True
+
     def factor(self) -> float:
         """1 until the warm-up is over, then down to `smallest`."""
         falling = max(self.total_steps - self.warmup_steps, 1)
@@ -82,6 +105,11 @@ class OneCycle(Schedule):
     def __init__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> None:
         self.total_steps = total_steps
         super().__init__(optimizer)
+
+    @property
+    def moves(self) -> bool:
+        """Every update does."""
+        return True
 
     def factor(self) -> float:
         """Along half a cosine up, then along half a cosine down."""

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
+from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.watch import Watch
+from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.types import Batch
 
 
 class Stepper:
     """Runs batches through a model, with or without learning from them.
 
+    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments nor step counts.
+
     Args:
-        model, criterion, optimizer, precision: what a step is made of.
+        model, criterion, optimizer, precision: what a step is made of; the optimizer is fused.
         clip_norm: largest norm of the gradient; None: no clipping.
+        skip_bad: whether such a step is left out alone; else the steps behind it are skipped as well.
+        ema: follows the weights; None: nobody does.
+        ranks: who takes the other shares of each batch.
+
+    Attributes:
+        watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
+        run: what a step of training calls: the model, or a compiled form of it with the same weights.
     """
 
     def __init__(
@@ -25,13 +39,25 @@ class Stepper:
         optimizer: torch.optim.Optimizer,
         precision: Precision,
         clip_norm: float | None,
+        *,
+        skip_bad: bool = False,
+        ema: Ema | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.model = model
+        self.model = self.run = model
         self.criterion = criterion
         self.optimizer = optimizer
         self.precision = precision
         self.clip_norm = clip_norm
+        self.ema = ema
+        self.ranks = ranks
         self.scaler = precision.scaler()
+        # A float16 gradient that overflows is normal: the scaler skips the step and scales less from then on.
+        self._scaled = self.scaler.is_enabled()
+        self.watch = Watch(criterion.tasks, precision.device, gradient=not self._scaled, sticky=not skip_bad)
+        self.skipped = self.watch.flag
+        if not self._scaled:
+            optimizer.found_inf = self.watch.flag  # type: ignore[attr-defined]  # what fused kernels look at
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     def train(self, batches: list[Batch]) -> list[tuple[LossParts, dict[str, Tensor]]]:
@@ -39,26 +65,62 @@ class Stepper:
 
         The gradient is that of one batch of all their rows: each task's mean is taken over the whole group's labels.
         """
-        counts = self.criterion.counts(batches) if len(batches) > 1 else None
+        counts = None
+        if len(batches) > 1 or not self.ranks.alone:
+            counts = self.criterion.counts(batches)
+            self.ranks.add_up([counts])
         done = []
         for batch in batches:
             parts, outputs = self.forward(batch, counts)
             self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
-        if self.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)  # the norm is meant in the loss's own units
-            nn.utils.clip_grad_norm_(self._parameters, self.clip_norm)
-        self.scaler.step(self.optimizer)  # skips the update where float16 gradients overflowed
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
+        self.ranks.add_up([sums])
+        self._update(sums)
+        if self.ema is not None:
+            self.ema.update(self.skipped)
         return done
 
-    def forward(self, batch: Batch, counts: Tensor | None = None) -> tuple[LossParts, dict[str, Tensor]]:
+    def _update(self, sums: Tensor) -> None:
+        """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        self.ranks.add_up(gradients)
+        if self._scaled:
+            self.watch.add(sums)
+            # The scaler finds its own flag in the gradients: a loss that isn't finite is told to it there.
+            gradients[0].mul_(torch.where(self.watch.flag > 0, math.nan, 1.0))
+            self.scaler.unscale_(self.optimizer)  # the norm is meant in the loss's own units
+        # As clip_grad_norm_ does, in half its time: it sorts the gradients by device and type first.
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self._scaled:
+            self.skipped = torch.nan_to_num(norm * 0, nan=1.0)
+        else:
+            self.watch.add(torch.cat([sums, norm.view(1)]))
+        if self.clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def counts(self, moves: bool) -> bool:
+        """Whether the last step is to move the schedule: one that was skipped is not.
+
+        On a GPU this waits for the device, so it looks only where that matters: training goes on behind skipped steps,
+        and the next step has another learning rate (`moves`).
+        """
+        if self.skipped.device.type == "cpu" or (moves and (self._scaled or not self.watch.sticky)):
+            return not self.skipped.item()
+        return True
+
+    def forward(
+        self, batch: Batch, counts: Tensor | None = None, model: nn.Module | None = None
+    ) -> tuple[LossParts, dict[str, Tensor]]:
         """Losses and raw outputs (B, D) per task; the loss is computed in float32.
 
         Args:
             counts: (K,) labels that each task's mean is taken over, where the batch is part of a larger group.
+            model: whose outputs; None: those of the model that learns, in the form that it learns in.
         """
         with self.precision.autocast():
-            outputs = self.model(batch.x, batch.context, batch.ids)
+            outputs = (model or self.run)(batch.x, batch.context, batch.ids)
         return self.criterion(outputs, batch, counts), outputs

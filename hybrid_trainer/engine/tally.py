@@ -1,33 +1,36 @@
-"""An epoch's losses, summed on the device; nothing waits for it until the epoch ends."""
+"""An epoch's losses and metrics, summed on the device; nothing waits for it until the epoch ends."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from hybrid_trainer.criterion import Criterion, LossParts
-from hybrid_trainer.errors import TrainingError
-from hybrid_trainer.types import EpochRow
+from hybrid_trainer.metrics import Sums, metric_for
+from hybrid_trainer.ranks import Ranks
+from hybrid_trainer.types import Batch, EpochRow
 
 
-class LossTally:
-    """Count-correct sums of each task's loss, and how many steps each task stayed finite."""
+class LossTally(Sums):
+    """Count-correct sums of each task's loss."""
 
     def __init__(self, criterion: Criterion, device: torch.device) -> None:
         self.criterion = criterion
         tasks = len(criterion.tasks)
         self.sums = torch.zeros(tasks, dtype=torch.float64, device=device)
         self.counts = torch.zeros(tasks, dtype=torch.float64, device=device)
-        self._finite = torch.ones(tasks, dtype=torch.bool, device=device)
-        self._good_steps = torch.zeros(tasks, dtype=torch.int64, device=device)
 
-    def add(self, parts: LossParts) -> None:
-        """Add a step's losses."""
-        self.sums += parts.sums
-        self.counts += parts.counts
-        self._finite &= parts.sums.isfinite()
-        self._good_steps += self._finite
+    def add(self, parts: LossParts, keep: Tensor | None = None) -> None:
+        """Add a step's losses.
+
+        Args:
+            keep: scalar, 0 where the step counts for nothing, else 1; None: it counts.
+        """
+        self.sums += parts.sums if keep is None else torch.where(keep > 0, parts.sums, 0.0)
+        self.counts += parts.counts if keep is None else parts.counts * keep
 
     def running_loss(self) -> float:
         """The total so far; waits for the device."""
@@ -39,15 +42,57 @@ class LossTally:
         means = (self.sums / self.counts).tolist()
         return row | {f"{part}/{task}/loss": mean for task, mean in zip(self.criterion.tasks, means, strict=True)}
 
-    def raise_if_not_finite(self, epoch: int, part: str) -> None:
-        """Raise TrainingError naming the task that went bad first, and the step."""
-        if math.isfinite(self.running_loss()):
-            return
-        good = self._good_steps.tolist()
-        intact = "; the checkpoints of the epochs before are intact" if epoch > 1 else ""
-        first = min(range(len(good)), key=good.__getitem__)
-        raise TrainingError(
-            f"epoch {epoch}: the {part} loss of task '{self.criterion.tasks[first]}' is not finite from step "
-            f"{good[first] + 1} on{intact}. Lower training.learning_rate, or "
-            "look for extreme values in that target"
-        )
+
+class EpochTally:
+    """All that an epoch's row says of one part: losses and metrics."""
+
+    def __init__(self, criterion: Criterion, device: torch.device) -> None:
+        self.losses = LossTally(criterion, device)
+        self.metrics = {spec.name: metric_for(spec, device) for spec in criterion.specs}
+        self._empty = self.state_dict()
+
+    def add(self, batch: Batch, parts: LossParts, outputs: Mapping[str, Tensor], keep: Tensor | None = None) -> None:
+        """Add a batch: its losses, and the (B, D) raw outputs of each task.
+
+        Args:
+            keep: scalar, 0 where the batch counts for nothing, else 1; None: it counts.
+        """
+        self.losses.add(parts, keep)
+        for task, metric in self.metrics.items():
+            mask = batch.mask[task] if keep is None else batch.mask[task] * keep
+            metric.update(outputs[task], batch.targets[task], mask)
+
+    def running_loss(self) -> float:
+        """The total so far; waits for the device."""
+        return self.losses.running_loss()
+
+    def compute(self, part: str) -> EpochRow:
+        """The epoch's numbers, under names that begin with `part`; waits for the device."""
+        row = self.losses.compute(part)
+        for task, metric in self.metrics.items():
+            row |= {f"{part}/{task}/{name}": value for name, value in metric.compute().items()}
+        return row
+
+    def added_up(self, ranks: Ranks) -> EpochTally:
+        """The sums over all processes; this one's stay as they are."""
+        if ranks.alone:
+            return self
+        tally = EpochTally(self.losses.criterion, self.losses.sums.device)
+        tally.load_state_dict(self.state_dict())
+        ranks.add_up([*tally.losses.tensors(), *(sum_ for each in tally.metrics.values() for sum_ in each.tensors())])
+        return tally
+
+    def reset(self) -> None:
+        """Begin anew, in the same memory: a CUDA graph knows it by its addresses."""
+        self.load_state_dict(self._empty)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All sums."""
+        metrics = {task: metric.state_dict() for task, metric in self.metrics.items()}
+        return {"losses": self.losses.state_dict(), "metrics": metrics}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a former state."""
+        self.losses.load_state_dict(state["losses"])
+        for task, metric in self.metrics.items():
+            metric.load_state_dict(state["metrics"][task])

@@ -1,11 +1,12 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
 config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  data_report.json  split_report.json
-tensorboard/  checkpoints/{last,best}.pt  model/ (the bundle)  report/
+tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.errors import RunDirError, UserError
 from hybrid_trainer.runs.atomic import without_nan, write_json, write_text
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
@@ -53,11 +54,21 @@ class RunDirectory:
         self.record |= entries
         write_json(self.path / RECORD, self.record)
 
+    def adopt(self, config: dict[str, Any], config_yaml: str, overrides: list[str]) -> None:
+        """Make this the run's config: in the record and as the file.
+
+        Args:
+            config, config_yaml: resolved. overrides: all that were ever given.
+        """
+        write_text(self.path / "config.yaml", config_yaml)
+        lines = "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides)
+        write_text(self.path / "overrides.yaml", lines or "[]\n")
+        self.update(config=config, overrides=overrides)
+
     def finish(self, status: str, reason: str | None = None, **entries: Any) -> None:
-        """Write how the run ended."""
-        self.update(
-            status=status, stop_reason=reason, ended=_now(), seconds=round(time.monotonic() - self._began, 3), **entries
-        )
+        """Write how the run ended; `seconds` adds up over the processes that ended in an orderly way."""
+        seconds = round((self.record["seconds"] or 0) + time.monotonic() - self._began, 3)
+        self.update(status=status, stop_reason=reason, ended=_now(), seconds=seconds, **entries)
 
 
 @contextmanager
@@ -88,14 +99,59 @@ def claimed(
         "metrics": {},
         "provenance": provenance(),
     }
+    path.mkdir(parents=True, exist_ok=True)
     _claim(path, record)
-    run = RunDirectory(path, record)
+    with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+        run.adopt(config, config_yaml, overrides)
+        yield run
+
+
+@contextmanager
+def reopened(path: Path, added: list[str]) -> Iterator[RunDirectory]:
+    """Go on in the directory of a run that has ended in whatever way; the record says so, and how this time ends.
+
+    Where it turns out that the run can't go on as was asked, the record is as it was before.
+
+    Args:
+        path: the directory. added: overrides that are given this time.
+
+    Raises:
+        RunDirError: no run is there, or another process works on it.
+    """
+    with _locked(path):
+        former = read_record(path)
+        again = {"at": _now(), "before": former["status"], "overrides": added, "command": provenance()["command"]}
+        run = RunDirectory(path, {**former, "resumed": [*former.get("resumed", []), again]})
+        run.update(status="running", stop_reason=None, ended=None, process=process_mark(), provenance=provenance())
+        try:
+            with _told_how_it_ends(run):
+                yield run
+        except UserError as error:
+            if error.exit_status == 2:
+                write_json(path / RECORD, former)
+            raise
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A run's record.
+
+    Raises:
+        RunDirError: there is none, or it can't be read.
+    """
     try:
-        write_text(path / "config.yaml", config_yaml)
-        write_text(
-            path / "overrides.yaml",
-            "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides) or "[]\n",
-        )
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunDirError(f"{path}: not a run's directory: it has no {RECORD} ({error.strerror})") from error
+    except ValueError as error:
+        raise RunDirError(f"{path / RECORD}: damaged ({error}); the run can't be resumed; begin a new one") from error
+    if not isinstance(record, dict) or not {"status", "config", "overrides", "name", "seconds"} <= set(record):
+        raise RunDirError(f"{path / RECORD}: not the record of a run")
+    return record
+
+
+@contextmanager
+def _told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
+    try:
         yield run
     except KeyboardInterrupt:
         _finish_if_possible(run, "interrupted", "interrupted by a signal")
@@ -105,15 +161,31 @@ def claimed(
         raise
 
 
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep every other process out; the system lets go of the lock however this one ends."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # the folder itself: no file for it is left behind
+    except FileNotFoundError as error:
+        raise RunDirError(f"{path}: there is no such directory") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunDirError(f"{path}: another process is at work on this run") from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def _claim(path: Path, record: dict[str, Any]) -> None:
     """Create the record exclusively: of any number of processes, one gets the directory."""
-    path.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:
         raise RunDirError(
             f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
-            "one, or a folder that isn't there yet"
+            f"one, or a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
         ) from None
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(without_nan(record), stream, indent=2)

@@ -63,18 +63,20 @@ class Trials:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe(duplex=False)
         child = context.Process(target=_child, args=(theirs, config, self._data, self._seconds, self.free), daemon=True)
-        child.start()
-        theirs.close()
         try:
+            child.start()
+            theirs.close()
             found: float | UserError | None = ours.recv()
         except EOFError:  # it was killed, or a library gave up
             found = None
         except KeyboardInterrupt:
-            child.kill()
+            if child.pid is not None:
+                child.kill()
             raise
         finally:
             ours.close()
-            child.join()
+            if child.pid is not None:
+                child.join()
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -101,9 +102,10 @@ class Trial:
             self._loader.epoch += 1
 
     def step(self) -> float:
-        """One update; returns its loss, and so waits for the device."""
+        """One update; returns its loss, and so waits for the device; NaN where it was not finite and is not taken."""
         done = self.trainer.stepper.train(next(self._groups))
-        return sum(float(parts.total.detach()) for parts, _ in done)
+        loss = sum(float(parts.total.detach()) for parts, _ in done)
+        return math.nan if float(self.trainer.stepper.skipped) else loss
 
     def windows_per_step(self) -> int:
         """How many windows an update is made from."""

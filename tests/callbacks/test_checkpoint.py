@@ -11,7 +11,7 @@ import pytest
 
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
-from hybrid_trainer.engine.checkpoint_file import load_checkpoint
+from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.trainer import Trainer
 from tests.engine.helpers import CPU, Recorder, Scripted, make_loader, make_panel, make_trainer, same
@@ -22,14 +22,20 @@ NAN = math.nan
 
 def fitted(folder: Path, monitor: Monitor, values: list[float]) -> tuple[Trainer, Recorder]:
     recorder = Recorder()
-    callbacks = [Scripted(monitor.metric, values), recorder, Checkpoint(folder, monitor)]
+    callbacks = [Scripted(monitor.metric, values), recorder, Checkpoint(CheckpointStore(folder), monitor)]
     trainer = make_trainer(epochs=len(values), callbacks=callbacks)
     trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
     return trainer, recorder
 
 
-def saved(folder: Path, name: str) -> dict[str, Any]:
-    return load_checkpoint(folder / f"{name}.pt", CPU)
+def last(folder: Path) -> dict[str, Any]:
+    state = CheckpointStore(folder).load_last(CPU)
+    assert state is not None
+    return state
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.pt"))
 
 
 @pytest.mark.parametrize(
@@ -47,16 +53,17 @@ def test_best_holds_the_best_epochs_weights_and_last_the_last_ones(
     tmp_path: Path, metric: str, mode: str, values: list[float], best: int
 ) -> None:
     _, recorder = fitted(tmp_path, Monitor(metric, mode), values)
-    for name, epoch in (("best", best), ("last", len(values))):
-        state = saved(tmp_path, name)
-        assert state["epoch"] == epoch == len(state["history"])
-        assert same(dict(state["model"]), recorder.weights[epoch - 1])
+    state = last(tmp_path)
+    assert (state["epoch"], state["best_epoch"], len(state["history"])) == (len(values), best, len(values))
+    assert same(dict(state["model"]), recorder.weights[-1])
+    assert same(dict(CheckpointStore(tmp_path).load_best(best, CPU)), recorder.weights[best - 1])
     assert not same(recorder.weights[0], recorder.weights[-1])
 
 
 def test_a_number_that_never_was_one_leaves_no_best(tmp_path: Path) -> None:
     fitted(tmp_path, Monitor("valid/loss"), [NAN, NAN])
-    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+    assert files(tmp_path) == ["last-0001-0000000.pt", "last-0002-0000000.pt"]
+    assert last(tmp_path)["best_epoch"] is None
 
 
 def test_both_files_are_there_after_every_epoch(tmp_path: Path) -> None:
@@ -64,34 +71,74 @@ def test_both_files_are_there_after_every_epoch(tmp_path: Path) -> None:
 
     class Look(Recorder):
         def epoch_end(self, trainer: Trainer) -> None:
-            epochs.append((saved(tmp_path, "best")["epoch"], saved(tmp_path, "last")["epoch"]))
+            epochs.append((last(tmp_path)["best_epoch"], last(tmp_path)["epoch"]))
 
-    callbacks = [Scripted("valid/loss", [2.0, 3.0, 1.0]), Checkpoint(tmp_path, Monitor("valid/loss")), Look()]
+    callbacks = [
+        Scripted("valid/loss", [2.0, 3.0, 1.0]),
+        Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss")),
+        Look(),
+    ]
     make_trainer(epochs=3, callbacks=callbacks).fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
     assert epochs == [(1, 1), (1, 2), (3, 3)]
 
 
 def test_the_file_holds_the_state_of_the_callbacks_its_own_included(tmp_path: Path) -> None:
-    stopping, checkpoint = EarlyStopping(Monitor("valid/loss"), 9), Checkpoint(tmp_path, Monitor("valid/loss"))
+    stopping, checkpoint = (
+        EarlyStopping(Monitor("valid/loss"), 9),
+        Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss")),
+    )
     callbacks = [Scripted("valid/loss", [1.0, 0.5, 0.75]), stopping, checkpoint]
     trainer = make_trainer(epochs=3, callbacks=callbacks)
     trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
-    assert saved(tmp_path, "last")["callbacks"] == [{}, stopping.state_dict(), checkpoint.state_dict()]
+    assert last(tmp_path)["callbacks"] == {
+        "Scripted": {},
+        "EarlyStopping": stopping.state_dict(),
+        "Checkpoint": checkpoint.state_dict(),
+    }
     assert checkpoint.state_dict() == {"monitor": {"best": 0.5, "best_epoch": 2, "stalled": 1}}
 
 
 def test_a_callback_with_a_former_state_keeps_a_better_best(tmp_path: Path) -> None:
     first, _ = fitted(tmp_path, Monitor("valid/loss"), [0.5])
-    second = Checkpoint(tmp_path, Monitor("valid/loss"))
+    second = Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss"))
     second.load_state_dict(json.loads(json.dumps(first.callbacks[-1].state_dict())))
     trainer = make_trainer(seed=1, epochs=1, callbacks=[Scripted("valid/loss", [0.75]), second])
     trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
-    assert same(dict(saved(tmp_path, "best")["model"]), dict(first.model.state_dict()))
-    assert same(dict(saved(tmp_path, "last")["model"]), dict(trainer.model.state_dict()))
+    assert checkpoint_files_of_best(tmp_path) == ["best-0001.pt"]
+    assert same(dict(CheckpointStore(tmp_path).load_best(1, CPU)), dict(first.model.state_dict()))
+    assert same(dict(last(tmp_path)["model"]), dict(trainer.model.state_dict()))
 
 
-def test_the_best_path_is_where_the_best_is(tmp_path: Path) -> None:
-    trainer, _ = fitted(tmp_path, Monitor("valid/loss"), [1.0])
-    checkpoint = trainer.callbacks[-1]
-    assert isinstance(checkpoint, Checkpoint)
-    assert checkpoint.best_path.is_file()
+def checkpoint_files_of_best(folder: Path) -> list[str]:
+    return [name for name in files(folder) if name.startswith("best")]
+
+
+@pytest.mark.parametrize(
+    ("every_steps", "written"),
+    [(None, ["0001-0", "0002-0"]), (3, ["0000-3", "0000-6", "0001-0", "0001-3", "0001-6", "0002-0"])],
+)
+def test_the_state_is_written_every_so_many_steps_of_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_steps: int | None, written: list[str]
+) -> None:
+    store, seen = CheckpointStore(tmp_path), []
+    monkeypatch.setattr(store, "save_last", lambda state: seen.append(f"{state['epoch']:04}-{state['step_in_epoch']}"))
+    checkpoint = Checkpoint(store, Monitor("valid/loss"), every_steps=every_steps)
+    trainer = make_trainer(epochs=2, callbacks=[checkpoint])
+    trainer.fit(make_loader(PANEL, 10, 22, batch_size=2), make_loader(PANEL, 30, 37))  # seven steps
+    assert seen == written
+
+
+def test_the_state_is_written_when_the_last_one_is_long_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("hybrid_trainer.callbacks.checkpoint.time.monotonic", lambda: clock[0])
+
+    class Minute(Recorder):
+        def step_end(self, trainer: Trainer) -> None:
+            clock[0] += 60.0
+
+    store, seen = CheckpointStore(tmp_path), []
+    monkeypatch.setattr(store, "save_last", lambda state: seen.append(state["step_in_epoch"]))
+    checkpoint = Checkpoint(store, Monitor("valid/loss"), every_minutes=3.0)
+    trainer = make_trainer(epochs=1, callbacks=[Minute(), checkpoint])
+    trainer.fit(make_loader(PANEL, 10, 22, batch_size=2), make_loader(PANEL, 30, 37))
+    assert seen == [3, 6, 0]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hybrid_trainer import launch, resume
 from hybrid_trainer.config import machine_profile
 from hybrid_trainer.config.compose import compose_config, compose_here, load_config, to_config
 from hybrid_trainer.config.machine_profile import Profile, find, this_machine
@@ -176,6 +177,26 @@ def test_the_note_says_what_was_taken_and_what_not(usual: Path) -> None:
 
 
 # On the command line.
+
+
+def test_a_job_that_goes_on_keeps_what_its_run_began_with(usual: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(usual, BF16)
+    price_frame(rows=120).write_csv("prices.csv")
+    given = [*TINY, "training.device=cpu", "run.id=one", "training.resume=auto", "training.epochs=1"]
+    assert launch.launch(given) == 0
+    record = Path("outputs/one/run.json")
+    assert json.loads(record.read_text())["precision"] == "bf16"
+    content = json.loads(record.read_text()) | {"status": "interrupted"}
+    record.write_text(json.dumps(content))
+    usual.unlink()  # and so another machine's profile, or none
+    assert launch.launch([*given, "training.epochs=2"]) == 0
+    again = json.loads(record.read_text())
+    assert (again["status"], again["epochs"], again["precision"]) == ("complete", 2, "bf16")
+    write(usual, {})
+    assert resume.resume(Path("outputs/one"), ["training.epochs=3"]) == 0
+    assert json.loads(record.read_text())["precision"] == "bf16"
+    usual.write_text("{")  # nobody needs it
+    assert resume.resume(Path("outputs/one"), ["training.epochs=4"]) == 0
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ def test_every_built_in_option_has_a_dataclass_and_the_reverse(group: str) -> No
 def test_the_top_of_the_config_is_the_promised_one() -> None:
     assert [field.name for field in fields(Config)] == [
         "seed",
+        "run",
         "plugins",
         "paths",
         "data",
@@ -79,6 +80,7 @@ def test_the_top_of_the_config_is_the_promised_one() -> None:
         "model_save_path",
         "log_dir",
         "cache_dir",
+        "machine_profile",
     ]
 
 

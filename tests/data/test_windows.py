@@ -237,3 +237,20 @@ def test_an_error_in_a_thread_reaches_who_asks_and_stopping_early_ends_the_threa
         break
     gc.collect()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shares_of_a_batch_are_the_batch_and_an_empty_one_counts_for_nothing(workers: int) -> None:
+    panel = make_panel()
+    rows = torch.arange(10, 23)  # batches of 4, 4, 4 and 1
+
+    def loader(share: tuple[int, int]) -> WindowLoader:
+        return WindowLoader(panel, rows, time_window=8, batch_size=4, shuffle_seed=3, workers=workers, share=share)
+
+    whole, shares = list(loader((0, 1))), [list(loader((number, 3))) for number in range(3)]
+    for index, batch in enumerate(whole):
+        parts = [share[index] for share in shares]
+        counted = torch.cat([part.row[part.mask["b"] > 0] for part in parts])
+        assert sorted(counted.tolist()) == sorted(batch.row.tolist())
+        assert [len(part.row) for part in parts] == ([2, 1, 1] if len(batch.row) == 4 else [1, 1, 1])
+    assert [int(share[-1].mask["b"].sum()) for share in shares] == [1, 0, 0]

@@ -42,6 +42,7 @@ CPCV = "data.split.kind=cpcv"
 # For each key the values that are tried, each with what it needs beside it; a new key must be entered here.
 VALUES: dict[str, list[str]] = {
     "seed": ["7"],
+    "run.id": ["mine"],
     "plugins": ["[my_feature] data.extra_features=[mine]"],
     "paths.cache_dir": ["cache data.cache=always"],
     "paths.machine_profile": ["auto", "null"],
@@ -118,6 +119,12 @@ VALUES: dict[str, list[str]] = {
     "training.losses": ["{volatility:mse}", "{signal:cross_entropy,sl_tp:huber}"],
     "training.class_weights": ["none", "balanced", "capped"],
     "training.class_weight_cap": ["2 training.class_weights=capped"],
+    "training.resume": ["off", "auto run.id=mine"],
+    "training.ema_decay": ["0.5"],
+    "training.on_nonfinite": ["stop", "skip", "rollback"],
+    "training.max_rollbacks": ["1 training.on_nonfinite=rollback"],
+    "training.data_device": ["auto", "device", "host"],
+    "training.compile": ["off", "graphs"],  # inductor takes a minute: tests/engine/test_inductor.py
     "training.schedule.kind": ["none", "plateau", "cosine", "onecycle"],
     "training.schedule.warmup_steps": ["5", "5 training.schedule.kind=cosine", "5 training.schedule.kind=none"],
     "training.schedule.monitor": ["valid/signal/macro_f1"],
@@ -135,6 +142,8 @@ VALUES: dict[str, list[str]] = {
     "callbacks.early_stopping.min_delta": ["0.5"],
     "callbacks.checkpoint.monitor": ["valid/regime/mcc"],
     "callbacks.checkpoint.mode": ["min", "max"],
+    "callbacks.checkpoint.every_steps": ["1"],
+    "callbacks.checkpoint.every_minutes": ["null", "0.0001"],
     "callbacks.tensorboard.enabled": ["false"],
     "callbacks.resources.enabled": ["false"],
     "callbacks.resources.every_seconds": ["0.001"],

@@ -13,6 +13,7 @@ from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -105,21 +106,34 @@ def make_stepper(
     momentum: float = 0.9,
     clip_norm: float | None = 1.0,
     losses: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    ema_decay: float | None = None,
+    device: torch.device = CPU,
+    capturable: bool = False,
     **model: Any,
 ) -> Stepper:
     """A tiny model with both tasks of SPECS."""
-    made = make_tiny_model(seed, **model)
+    made = make_tiny_model(seed, **model).to(device)
+    rates = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
     return Stepper(
         made,
-        Criterion(SPECS, losses or {}, {}, CPU),
-        make_optimizer(optimizer, made, learning_rate=learning_rate, weight_decay=weight_decay, momentum=momentum),
-        choose_precision(precision, CPU),
+        Criterion(SPECS, losses or {}, {}, device),
+        make_optimizer(optimizer, made, capturable=capturable, **rates),
+        choose_precision(precision, device),
         clip_norm,
+        skip_bad=skip_bad,
+        ema=None if ema_decay is None else Ema(made, ema_decay),
     )
 
 
 def make_trainer(
-    seed: int = 0, *, epochs: int = 2, callbacks: list[Callback] | None = None, plateau: bool = False, **step: Any
+    seed: int = 0,
+    *,
+    epochs: int = 2,
+    callbacks: list[Callback] | None = None,
+    plateau: bool = False,
+    max_rollbacks: int = 0,
+    **step: Any,
 ) -> Trainer:
     """A trainer of a tiny model; `plateau` halves the learning rate after each epoch without improvement."""
     stepper = make_stepper(seed, **step)
@@ -128,7 +142,8 @@ def make_trainer(
         if plateau
         else Schedule(stepper.optimizer)
     )
-    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=CPU)
+    device = stepper.precision.device
+    return Trainer(stepper, schedule, callbacks or [], epochs=epochs, device=device, max_rollbacks=max_rollbacks)
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -177,6 +192,9 @@ class Recorder(Callback):
     def epoch_end(self, trainer: Trainer) -> None:
         self.moments.append(f"epoch_end {trainer.epoch}")
         self.weights.append(weights(trainer.model))
+
+    def interrupted(self, trainer: Trainer) -> None:
+        self.moments.append("interrupted")
 
     def fit_end(self, trainer: Trainer) -> None:
         self.moments.append("fit_end")

@@ -21,10 +21,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, gpu: bool, bf16: bool = True) ->
     ("name", "gpu", "device"),
     [
         ("auto", False, "cpu"),
-        ("auto", True, "cuda"),
+        ("auto", True, "cuda:0"),
         ("cpu", True, "cpu"),
         ("cpu", False, "cpu"),
-        ("cuda", True, "cuda"),
+        ("cuda", True, "cuda:0"),
     ],
 )
 def test_the_device_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch, name: str, gpu: bool, device: str) -> None:

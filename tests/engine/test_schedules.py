@@ -87,14 +87,15 @@ def test_plateau_never_raises_a_rate_that_began_below_the_smallest() -> None:
 
 def test_plateau_goes_on_from_its_state() -> None:
     values = [3.0, 3.5, 3.5, 3.0, 2.0, 2.0, 2.0]
-    straight, cut = sgd(), sgd()
+    straight = sgd()
     first = plateau(straight)
-    second = plateau(cut)
+    second = plateau(sgd())
     for epoch, value in enumerate(values, start=1):
         row = {"epoch": epoch, "valid/loss": value}
         first.epoch(row)
         second.epoch(row)
         state = json.loads(json.dumps(second.state_dict()))
+        cut = sgd()
         second = plateau(cut)
         second.load_state_dict(state)
         assert rates(cut) == rates(straight)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hybrid_trainer.criterion import LossParts
 from hybrid_trainer.engine.step import Stepper
+from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.types import Batch
-from tests.engine.helpers import make_panel, make_stepper, same, weights, whole_batch
+from tests.engine.helpers import CPU, make_loader, make_panel, make_stepper, same, weights, whole_batch
 
 PRECISIONS = ["fp32", "bf16", "fp16"]
 BATCH = whole_batch(make_panel(), 10, 25)
@@ -123,15 +127,123 @@ def test_a_forward_pass_alone_learns_nothing() -> None:
 
 
 @pytest.mark.parametrize("clip_norm", [None, 1.0])
-def test_float16_skips_a_step_whose_gradients_overflow(clip_norm: float | None) -> None:
-    stepper = make_stepper(precision="fp16", clip_norm=clip_norm, losses={"range": "mse"})
+def test_a_float16_gradient_that_overflows_skips_its_step_and_lowers_the_scale_alone(clip_norm: float | None) -> None:
+    stepper = make_stepper(precision="fp16", clip_norm=clip_norm, losses={"range": "mse"}, ema_decay=0.5)
     before, scale = weights(stepper.model), stepper.scaler.get_scale()
-    labels = BATCH.targets | {"range": torch.full((16, 2), 1e20)}
-    assert step(stepper, replace(BATCH, targets=labels)).total.item() == math.inf
-    assert same(weights(stepper.model), before)
+    labels = BATCH.targets | {"range": torch.full((16, 2), 1e5)}  # a loss of 1e10; its gradient times 65536 is too much
+    assert math.isfinite(step(stepper, replace(BATCH, targets=labels)).total.item())
+    assert same(weights(stepper.model), before) and not stepper.counts(moves=True)
     assert stepper.scaler.get_scale() == scale / 2
+    assert stepper.ema is not None and same(weights(stepper.ema.model), before)
+    assert stepper.watch.first(1) is None  # that is normal
+    step(stepper)
+    assert not same(weights(stepper.model), before) and stepper.counts(moves=True)
+
+
+# What is not finite.
+
+
+def bad(kind: str) -> Batch:
+    """A batch with a loss that isn't finite; `huber` has a gradient that is."""
+    value = {"huber": math.inf, "mse": math.inf, "nan": math.nan}[kind]
+    labels = BATCH.targets["range"].clone()
+    labels[3, 1] = value
+    return replace(BATCH, targets=BATCH.targets | {"range": labels})
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["first", "later"])
+@pytest.mark.parametrize("kind", ["huber", "mse", "nan"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_step_that_is_not_finite_changes_no_bit(precision: str, optimizer: str, kind: str, warm: bool) -> None:
+    losses = {"range": "huber" if kind == "huber" else "mse"}
+    made = [make_stepper(precision=precision, optimizer=optimizer, losses=losses, skip_bad=True) for _ in range(2)]
+    ours, theirs = made
+    if precision == "fp16":
+        for stepper in made:  # so that no good step overflows
+            stepper.scaler.load_state_dict(stepper.scaler.state_dict() | {"scale": 256.0})
+    if warm:
+        step(ours), step(theirs)
+    scale = theirs.scaler.state_dict()
+    step(ours, bad(kind))
+    assert not ours.counts(moves=True)
+    assert same(weights(ours.model), weights(theirs.model))
+    if precision == "fp16":
+        ours.scaler.load_state_dict(scale)  # it takes the gradient for an overflow
+    for _ in range(2):
+        step(ours), step(theirs)
+        assert ours.counts(moves=True)
+        assert same(weights(ours.model), weights(theirs.model))
+        assert same(ours.optimizer.state_dict(), theirs.optimizer.state_dict())
+    assert ours.watch.first(3 + warm) == ("loss of task 'range'", 1 + warm)
+    assert int(ours.watch.skipped) == 1
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_behind_a_bad_step_none_is_taken_until_somebody_has_looked(precision: str) -> None:
+    stepper = make_stepper(precision=precision)
+    step(stepper)
+    before, state = weights(stepper.model), stepper.optimizer.state_dict()
+    state = {key: value.clone() for key, value in state["state"][0].items()}
+    step(stepper, bad("nan")), step(stepper), step(stepper)
+    assert same(weights(stepper.model), before)
+    assert same(stepper.optimizer.state_dict()["state"][0], state)
+    assert stepper.watch.first(4) == ("loss of task 'range'", 2)
+    stepper.watch.reset()
     step(stepper)
     assert not same(weights(stepper.model), before)
+
+
+def test_a_gradient_alone_that_is_not_finite_is_told_as_such() -> None:
+    stepper = make_stepper(clip_norm=None)
+    stepper.model.heads["head_range"].weight.register_hook(lambda gradient: gradient * math.inf)
+    before = weights(stepper.model)
+    assert math.isfinite(step(stepper).total.item())
+    assert same(weights(stepper.model), before)
+    assert stepper.watch.first(1) == ("the gradient", 1)
+
+
+def test_one_bad_batch_of_a_group_skips_the_groups_step() -> None:
+    stepper = make_stepper(skip_bad=True)
+    before = weights(stepper.model)
+    stepper.train([BATCH, bad("nan"), BATCH])
+    assert same(weights(stepper.model), before) and not stepper.counts(moves=True)
+    stepper.train([BATCH, BATCH])
+    assert not same(weights(stepper.model), before)
+
+
+class NoSync(TorchDispatchMode):
+    """Fails on whatever would make the host wait for a GPU."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert function.overloadpacket not in WAITS, function
+        return function(*args, **(kwargs or {}))
+
+
+WAITS = [getattr(torch.ops.aten, name) for name in ("_local_scalar_dense", "item", "nonzero", "masked_select", "equal")]
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "skip_bad": True}, {"optimizer": "sgd"}], ids=str)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_step_with_its_losses_and_metrics_waits_for_nothing(
+    precision: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a CPU alone one_hot looks at the range of the classes.
+    monkeypatch.setattr(F, "one_hot", lambda target, classes: (target[:, None] == torch.arange(classes)).long())
+    stepper = make_stepper(precision=precision, **options)
+    tally = EpochTally(stepper.criterion, CPU)
+    loader = make_loader(make_panel(), 10, 33)
+
+    def one(rows: Tensor) -> None:
+        batch = loader.gather(rows)
+        ((parts, outputs),) = stepper.train([batch])
+        tally.add(batch, parts, outputs, stepper.watch.keep)
+
+    one(torch.arange(10, 18))
+    with NoSync():
+        one(torch.arange(18, 26))
+    with NoSync(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        stepper.counts(moves=True)  # so the mode would have seen it
 
 
 def test_frozen_weights_stay() -> None:

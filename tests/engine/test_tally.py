@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,12 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_trainer.criterion import Criterion
-from hybrid_trainer.engine.tally import LossTally
-from hybrid_trainer.errors import TrainingError
+from hybrid_trainer.engine.tally import EpochTally, LossTally
 from hybrid_trainer.types import Batch
-from tests.engine.helpers import CPU, SPECS, make_loader, make_panel, whole_batch
-
-INF, NAN = math.inf, math.nan
+from tests.engine.helpers import CPU, SPECS, make_loader, make_panel, same, whole_batch
 
 
 def tallied(criterion: Criterion, batches: list[Batch], outputs: dict[str, torch.Tensor]) -> LossTally:
@@ -69,36 +65,33 @@ def test_a_task_without_a_label_is_nan_and_leaves_the_total_alone() -> None:
     assert row["train/loss"] == row["train/signal/loss"]
 
 
-def planted(values: list[tuple[float, float]]) -> LossTally:
-    """A tally of steps with these losses of signal and range, one row each."""
-    criterion = Criterion(SPECS, {}, {}, CPU)
-    tally = LossTally(criterion, CPU)
-    panel = make_panel()
-    example = criterion({task: raw[[20]] for task, raw in random_outputs(60).items()}, whole_batch(panel, 20, 20))
-    for pair in values:
-        tally.add(replace(example, sums=torch.tensor(pair)))
-    return tally
+def test_a_batch_that_counts_for_nothing_leaves_every_sum_as_it_was() -> None:
+    criterion, panel = Criterion(SPECS, {}, {}, CPU), make_panel()
+    good, bad = whole_batch(panel, 20, 29), whole_batch(panel, 30, 39)
+    bad.targets["range"][3] = math.nan
+    outputs = {task: raw[20:30] for task, raw in random_outputs(60).items()}
+    broken = {task: torch.full_like(raw, math.nan) for task, raw in outputs.items()}
+    once, both = EpochTally(criterion, CPU), EpochTally(criterion, CPU)
+    once.add(good, criterion(outputs, good), outputs)
+    both.add(bad, criterion(broken, bad), broken, keep=torch.tensor(0.0))
+    both.add(good, criterion(outputs, good), outputs, keep=torch.tensor(1.0))
+    assert same(both.state_dict(), once.state_dict())
+    assert both.compute("train") == once.compute("train")
 
 
-@pytest.mark.parametrize(
-    ("values", "task", "step"),
-    [
-        ([(INF, 1.0)], "signal", 1),
-        ([(1.0, 1.0), (1.0, NAN)], "range", 2),
-        ([(1.0, 1.0), (1.0, 1.0), (1.0, INF), (NAN, NAN)], "range", 3),
-        ([(1.0, 1.0), (NAN, 1.0), (NAN, NAN), (1.0, 1.0)], "signal", 2),
-        ([(1.0, 1.0), (-INF, INF)], "signal", 2),
-    ],
-)
-def test_the_task_that_went_bad_first_is_named_with_its_step(
-    values: list[tuple[float, float]], task: str, step: int
-) -> None:
-    message = rf"^epoch 7: the training loss of task '{task}' is not finite from step {step} on"
-    with pytest.raises(TrainingError, match=message):
-        planted(values).raise_if_not_finite(7, "training")
-
-
-def test_finite_losses_raise_nothing() -> None:
-    tally = planted([(1.0, 2.0), (3.0, 1e30)])
-    tally.raise_if_not_finite(1, "training")
-    assert tally.compute("train")["train/signal/loss"] == 2.0
+def test_a_tally_goes_on_from_its_state_and_begins_anew_in_the_same_memory() -> None:
+    criterion, panel = Criterion(SPECS, {}, {}, CPU), make_panel()
+    batches = list(make_loader(panel, 20, 39))
+    outputs = [{task: raw[batch.row] for task, raw in random_outputs(60).items()} for batch in batches]
+    straight, first, second = (EpochTally(criterion, CPU) for _ in range(3))
+    for place, (batch, raw) in enumerate(zip(batches, outputs, strict=True)):
+        parts = criterion(raw, batch)
+        straight.add(batch, parts, raw)
+        (first if place == 0 else second).add(batch, parts, raw)
+        if place == 0:
+            second.load_state_dict(first.state_dict())
+    assert second.compute("valid") == straight.compute("valid")
+    address = straight.losses.sums.data_ptr()
+    straight.reset()
+    assert straight.losses.sums.data_ptr() == address
+    assert same(straight.state_dict(), EpochTally(criterion, CPU).state_dict())

@@ -1,0 +1,113 @@
+"""The checkpoints of one run: the last ones, to go on from, and the best epoch's weights.
+
+last-EPOCH-STEP.pt   all state of the fit after EPOCH finished epochs and STEP steps of the next
+best-EPOCH.pt        the weights that were evaluated after epoch EPOCH
+
+The newest two of each are kept: where the newest state is damaged, the one before it and its best are still there.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hybrid_trainer.engine.checkpoint_file import load_checkpoint, manifest_of, remove_checkpoint, save_checkpoint
+from hybrid_trainer.errors import RunDirError
+
+log = logging.getLogger(__name__)
+
+_KEPT = 2
+
+
+class CheckpointStore:
+    """Reads and writes the checkpoints in a folder.
+
+    Args:
+        writes: False in processes that train along: what is there is the first process's alone.
+    """
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+        self.folder = folder
+        self.writes = writes
+        self._newest: Path | None = None  # the one that this process has written or taken last
+
+    def save_last(self, state: dict[str, Any]) -> None:
+        """Write a state, named by its `epoch` and `step_in_epoch`, and let go of those that are no longer needed."""
+        path = self._last(int(state["epoch"]), int(state["step_in_epoch"]))
+        if path == self._newest or not self.writes:
+            return  # a signal came right behind a checkpoint
+        save_checkpoint(path, state)
+        self._newest = path
+        for kind in ("last", "best"):
+            for old in self._finished(kind)[:-_KEPT]:
+                remove_checkpoint(old)
+
+    def save_best(self, epoch: int, weights: dict[str, Any]) -> None:
+        """Write the weights of the epoch that is the best so far; before the state that says so."""
+        if self.writes:
+            save_checkpoint(self.best_path(epoch), {"epoch": epoch, "model": weights})
+
+    def load_last(self, device: torch.device) -> dict[str, Any] | None:
+        """The newest state that is sound, as is the best epoch that it names; None where there is no checkpoint.
+
+        Damaged ones are named in the log and set aside.
+
+        Raises:
+            RunDirError: there are checkpoints, and none of them can be used.
+        """
+        found = self._finished("last")
+        for path in reversed(found):
+            try:
+                state = load_checkpoint(path, device)
+                if state["best_epoch"] is not None:
+                    load_checkpoint(self.best_path(state["best_epoch"]), torch.device("cpu"))
+            except RunDirError as error:
+                log.warning("%s; the checkpoint before it is taken", error)
+                continue
+            if self.writes:
+                self._cut_back(path, state)
+            self._newest = path
+            return state
+        if found:
+            raise RunDirError(f"{self.folder}: none of the {len(found)} checkpoint(s) can be used; begin a new run")
+        return None
+
+    def load_best(self, epoch: int, device: torch.device) -> dict[str, Any]:
+        """The weights of the best epoch.
+
+        Raises:
+            RunDirError: they are missing or damaged.
+        """
+        weights: dict[str, Any] = load_checkpoint(self.best_path(epoch), device)["model"]
+        return weights
+
+    def best_path(self, epoch: int) -> Path:
+        """The file of the best epoch's weights."""
+        return self.folder / f"best-{epoch:04}.pt"
+
+    def _last(self, epoch: int, step: int) -> Path:
+        return self.folder / f"last-{epoch:04}-{step:07}.pt"
+
+    def _finished(self, kind: str) -> list[Path]:
+        """The checkpoints that have been written to the end, the oldest first."""
+        return sorted((path for path in self.folder.glob(f"{kind}-*.pt") if manifest_of(path).exists()), key=_place)
+
+    def _cut_back(self, taken: Path, state: dict[str, Any]) -> None:
+        """Set aside what is newer than the state that was taken, and remove what a killed process left half written."""
+        for path in self._finished("last"):
+            if _place(path) > _place(taken):
+                manifest_of(path).unlink()
+                path.replace(path.with_name(f"{path.name}.damaged"))
+        for path in self._finished("best"):
+            if _place(path)[0] > int(state["epoch"]):
+                remove_checkpoint(path)
+        for path in [*self.folder.glob(".last-*"), *self.folder.glob(".best-*")]:
+            path.unlink(missing_ok=True)
+
+
+def _place(path: Path) -> tuple[int, ...]:
+    """Epoch and step from a name: as text, epoch 10000 would stand before 9999."""
+    return tuple(int(word) for word in path.name.removesuffix(".pt").split("-")[1:])

@@ -1,0 +1,98 @@
+"""What a run computes with and on: a resumed run says what of it has changed, and refuses what can't go on."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data.table import Table
+from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.ranks import of_process
+
+if TYPE_CHECKING:
+    from hybrid_trainer.build import Machine
+
+# What the weights, the moments and the rows in their order are made of; of these, only where the table lies may change.
+_FIXED = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights")
+_MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
+_OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
+_NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume")
+
+
+def of(config: Config, table: Table, on: Machine) -> dict[str, Any]:
+    """The fingerprint, as plain types."""
+    return {
+        "config": flat(asdict(config)),
+        "data": table.sha256,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+        "processes": of_process().size,
+        "threads": config.training.threads,
+        "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else _cpu(),
+        "precision": on.precision.name,
+    }
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}; an empty mapping is a value."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each thing that has changed, paths and what the terminal shows aside."""
+    for key in _changed_keys(before["config"], now["config"]):
+        if not key.startswith(_NOT_OF_THE_RUN):
+            yield f"{key}: {_told(before['config'], key)} -> {_told(now['config'], key)}"
+    for name in now:
+        if name != "config" and before.get(name) != now[name]:
+            what = "the table's content" if name == "data" else name
+            yield (
+                f"{what} has changed: {before.get(name)} -> {now[name]}; the result will not repeat an uninterrupted "
+                "run's bit for bit"
+            )
+
+
+def refuse_if_it_cannot_fit(state: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise ConfigError where a key has changed that the state was made with."""
+    before = state["fingerprint"]["config"]
+    for key in _changed_keys(before, now["config"]):
+        fixed = key.startswith(_FIXED) and key not in _MAY_CHANGE
+        if fixed or (key in _OF_THE_EPOCH and state["step_in_epoch"]):
+            when = "" if fixed else f" in the middle of an epoch (after step {state['step_in_epoch']})"
+            raise ConfigError(
+                f"{key}: a resumed run cannot change it{when}: it was {_told(before, key)} and would be "
+                f"{_told(now['config'], key)}; leave it, or begin a new run"
+            )
+
+
+def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Keys in the order of the config; one that only the older or the newer version knows has not changed."""
+    return [key for key in now if key in before and before[key] != now[key]]
+
+
+def _told(config: dict[str, Any], key: str) -> str:
+    return "null" if config[key] is None else str(config[key])
+
+
+def _cpu() -> str:
+    """The processor's name: kernels are chosen by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"cpu ({names[0] if names else platform.machine()})"

@@ -1,0 +1,108 @@
+"""`resume RUN_DIR [overrides]`, and jobs that find their own run again when they are restarted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from hybrid_trainer.config import user_files
+from hybrid_trainer.config.axes import AXES
+from hybrid_trainer.config.compose import compose_bare, to_config
+from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.config.schema import Config
+from hybrid_trainer.data.sources import check_columns
+from hybrid_trainer.errors import ConfigError, RunDirError
+from hybrid_trainer.ranks import of_process
+from hybrid_trainer.runs.directory import RECORD, read_record
+from hybrid_trainer.runs.provenance import is_alive
+from hybrid_trainer.train import follow, train, train_on
+
+log = logging.getLogger(__name__)
+
+_OF_THE_JOB = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")  # what launchers keep the same when they start a job again
+
+
+def main(arguments: list[str]) -> int:
+    """Go on with a run from its last checkpoint."""
+    folders = [word for word in arguments if "=" not in word and not word.startswith(("-", "+", "~"))]
+    added = [word for word in arguments if word not in folders]
+    if any(word.startswith("-") for word in added) or len(folders) != 1:
+        raise ConfigError("resume: name one run directory: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]")
+    return resume(Path(folders[0]), added)
+
+
+def resume(directory: Path, added: list[str]) -> int:
+    """Compose the run's own config with further overrides, and go on."""
+    record = read_record(directory)
+    along = not of_process().first  # the first one has put its own mark there
+    if not along and record["status"] == "running" and is_alive(record.get("process", {})):
+        raise RunDirError(f"{directory}: this run is still under way (process {record['process']['pid']})")
+    if not (directory / "config.yaml").is_file():
+        raise RunDirError(f"{directory}: has no config.yaml: it ended before it had begun; begin a new run")
+    if record["status"] == "complete" and not added:
+        sys.stdout.write(
+            f"{directory}: complete ({record['stop_reason']}); to train it longer: "
+            f"python -m hybrid_trainer resume {directory} training.epochs=N\n"
+        )
+        return 0
+    own = user_files.take_config_option(["--config", str(directory / "config.yaml")])
+    # Without this machine's profile: what the run has taken from one stands in its config.
+    config = to_config(compose_bare(prepare(user_files.overrides() + own + added)))
+    check_columns(config.data, config.active_targets)
+    if along:
+        follow(config, directory)
+    else:
+        train_on(config, directory, [*record["overrides"], *added], added)
+    return 0
+
+
+def begin_or_go_on(
+    config: Config, tree: DictConfig, given: list[str], overrides: list[str], notes: Sequence[str] = ()
+) -> None:
+    """Start a run where its config says; a restarted job with training.resume=auto goes on with the run it began.
+
+    Args:
+        config, tree: composed. given: as the user wrote it. overrides: made ready for Hydra.
+        notes: what a new run's log is to say first.
+    """
+    name = config.run.id
+    if config.training.resume == "auto" and name is None:
+        name = next((os.environ[key] for key in _OF_THE_JOB if os.environ.get(key)), None)
+        if name is None:
+            raise ConfigError(
+                f"training.resume=auto: needs run.id=NAME (or {' or '.join(_OF_THE_JOB)} in the environment)"
+            )
+    own = any(word.lstrip("+").startswith("hydra.run.dir=") for word in given)
+    directory = Path(tree.hydra.run.dir) if own or name is None else Path(config.paths.root) / "outputs" / name
+    along = not of_process().first
+    if config.training.resume == "auto" and (directory / RECORD).exists():
+        record = read_record(directory)
+        config = to_config(compose_bare(overrides, _tuned(record)))
+        if record["status"] == "complete":
+            sys.stdout.write(f"{directory}: complete ({record['stop_reason']}); nothing is left to do\n")
+        elif along:
+            follow(config, directory)
+        else:
+            train_on(config, directory, given, given)
+    elif along:
+        follow(config, directory)
+    else:
+        train(config, directory, given, notes)
+
+
+def _tuned(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run began with of all that a machine profile may say: it takes the place of this machine's."""
+    found: dict[str, Any] = {}
+    for axis in AXES:
+        value: Any = record.get("config", {})
+        for name in axis.key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            found[axis.key] = value
+    return found

@@ -1,0 +1,98 @@
+"""Two processes that train together do what one does, to rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import price_frame
+from tests.engine.helpers import TINY_RUN
+
+# 273 training rows in batches of 16 and groups of three: the last group is short, and its last batch has one row, so
+# that one of the two processes has none.
+RUN = [*TINY_RUN, "data.path=prices.csv", "training.epochs=3", "training.batch_size=16", "training.accumulate=3"]
+RUN += ["data.split.fractions=[0.75,0.125,0.125]", "training.class_weights=balanced", "training.ema_decay=0.9"]
+RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
+
+
+def together(folder: Path, *arguments: str, wait: bool = True) -> list[subprocess.Popen[str]]:
+    """Start two processes as torchrun would; returns them, the first one first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "hybrid_trainer", *arguments],
+            cwd=folder,
+            env={**os.environ, **given, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    if wait:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], said
+    return processes
+
+
+def alone(folder: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "hybrid_trainer", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    price_frame(rows=230).write_csv(tmp_path / "prices.csv")
+    return tmp_path
+
+
+def test_two_processes_equal_one_to_rounding(here: Path) -> None:
+    alone(here, *RUN, "run.id=one")
+    together(here, *RUN, "run.id=two")
+    one, two = here / "outputs/one", here / "outputs/two"
+    assert len(history(one)) == 3
+    for ours, theirs in zip(history(two), history(one), strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-4, abs=2e-5)
+    weights, others = (load_file(run / "model/weights.safetensors") for run in (two, one))
+    for name, value in others.items():
+        np.testing.assert_allclose(weights[name], value, rtol=2e-3, atol=2e-4)
+    said = json.loads((two / "run.json").read_text())
+    assert said["status"] == "complete"
+    assert "2 processes train together" in (two / "train.log").read_text()
+    assert sorted(path.name for path in (here / "outputs").iterdir()) == ["one", "two"]  # the second writes nothing
+
+
+def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> None:
+    run = [*RUN, "model.dropout=0.3", "callbacks.early_stopping.enabled=false"]
+    together(here, *run, "training.epochs=40", "run.id=straight")
+    processes = together(here, *run, "training.epochs=40", "run.id=cut", wait=False)
+    cut, straight = here / "outputs/cut", here / "outputs/straight"
+    deadline = time.monotonic() + 120
+    while not (cut / "history.jsonl").exists():
+        assert time.monotonic() < deadline and processes[0].poll() is None, processes[0].communicate()
+        time.sleep(0.02)
+    processes[1].send_signal(signal.SIGTERM)  # to one of them: both leave behind the same step
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode in (130, 143)
+    assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
+    assert len(history(cut)) < 40
+    together(here, "resume", "outputs/cut")
+    for name in ("history.jsonl", "model/weights.safetensors"):
+        assert (cut / name).read_bytes() == (straight / name).read_bytes()

@@ -1,0 +1,230 @@
+"""`resume RUN_DIR`, and jobs that find their run again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hybrid_trainer.__main__ import run
+from tests.conftest import price_frame
+from tests.engine.helpers import TINY_RUN
+
+QUIET = [*TINY_RUN, "data.path=prices.csv", "training.epochs=4", "callbacks.resources.enabled=false"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a table, to work in; signal handlers are as before afterwards."""
+    price_frame().write_csv(tmp_path / "prices.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda number, handler: handler)
+    for name in ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def record(folder: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return said
+
+
+def leavings(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "history.jsonl").read_bytes(), (folder / "model/weights.safetensors").read_bytes()
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, checkpoints: int) -> None:
+    """Let the process fail behind a number of written states."""
+    from hybrid_trainer.engine.checkpoint_store import CheckpointStore
+
+    save, left = CheckpointStore.save_last, [checkpoints]
+
+    def once(self: CheckpointStore, state: dict[str, Any]) -> None:
+        save(self, state)
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(5, "Input/output error", "disk")
+
+    monkeypatch.setattr(CheckpointStore, "save_last", once)
+
+
+@pytest.mark.parametrize("checkpoints", [1, 2, 5])
+def test_a_run_that_failed_goes_on_to_the_same_bits(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checkpoints: int
+) -> None:
+    steps = ["callbacks.checkpoint.every_steps=1", "training.batch_size=64"]
+    assert run([*QUIET, *steps, "run.id=straight"]) == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, checkpoints)
+        assert run([*QUIET, *steps, "run.id=cut"]) == 1
+    assert record(here / "outputs/cut")["status"] == "failed"
+    capsys.readouterr()
+    assert run(["resume", "outputs/cut"]) == 0
+    assert "its last checkpoint is intact" not in capsys.readouterr().out
+    assert leavings(here / "outputs/cut") == leavings(here / "outputs/straight")
+    said = record(here / "outputs/cut")
+    assert (said["status"], said["stop_reason"]) == ("complete", "4 of 4 epochs done")
+    assert [(once["before"], once["overrides"]) for once in said["resumed"]] == [("failed", [])]
+    events = EventAccumulator(str(here / "outputs/cut/tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/valid")] == [1, 2, 3, 4]
+
+
+def test_a_failed_run_says_how_to_go_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        assert run([*QUIET, "run.id=cut"]) == 1
+    out, error = capsys.readouterr()
+    assert out.splitlines()[-1] == (
+        "its last checkpoint is intact; to go on: python -m hybrid_trainer resume outputs/cut"
+    )
+    assert error == "error: disk: Input/output error\n"
+
+
+def test_a_complete_run_can_be_trained_for_longer(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*QUIET, "training.epochs=2", "run.id=a"]) == 0
+    assert run([*QUIET, "training.epochs=3", "run.id=b"]) == 0
+    capsys.readouterr()
+    assert run(["resume", "outputs/a"]) == 0
+    assert capsys.readouterr().out == (
+        "outputs/a: complete (2 of 2 epochs done); to train it longer: "
+        "python -m hybrid_trainer resume outputs/a training.epochs=N\n"
+    )
+    assert run(["resume", "outputs/a", "training.epochs=3"]) == 0
+    assert "since the checkpoint: training.epochs: 2 -> 3" in capsys.readouterr().out
+    assert leavings(here / "outputs/a") == leavings(here / "outputs/b")
+    assert yaml.safe_load((here / "outputs/a/config.yaml").read_text())["training"]["epochs"] == 3
+    assert yaml.safe_load((here / "outputs/a/overrides.yaml").read_text())[-2:] == ["run.id=a", "training.epochs=3"]
+    assert record(here / "outputs/a")["config"]["training"]["epochs"] == 3
+
+
+def test_a_run_without_a_checkpoint_begins_anew(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("hybrid_trainer.train._log_table", lambda config, table: (_ for _ in ()).throw(OSError(5, "no")))
+        assert run([*QUIET, "run.id=a"]) == 1
+    assert run([*QUIET, "run.id=b"]) == 0
+    capsys.readouterr()
+    assert run(["resume", "outputs/a"]) == 0
+    assert "there is no checkpoint yet: training begins anew" in capsys.readouterr().out
+    assert leavings(here / "outputs/a") == leavings(here / "outputs/b")
+
+
+@pytest.mark.parametrize("key", ["run.id", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID"])
+def test_a_job_that_is_started_again_finds_its_run(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    job = [*QUIET, "training.resume=auto"]
+    if key == "run.id":
+        job.append("run.id=mine")
+    else:
+        monkeypatch.setenv(key, "mine")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        assert run(job) == 1
+    assert run(job) == 0
+    assert run([*QUIET, "run.id=straight"]) == 0
+    assert leavings(here / "outputs/mine") == leavings(here / "outputs/straight")
+    capsys.readouterr()
+    assert run(job) == 0
+    assert capsys.readouterr().out == "outputs/mine: complete (4 of 4 epochs done); nothing is left to do\n"
+    assert sorted(path.name for path in (here / "outputs").iterdir()) == ["mine", "straight"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resume"], "resume: name one run directory: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]"),
+        (["resume", "a", "b"], "resume: name one run directory: "),
+        (["resume", "a", "--force"], "resume: name one run directory: "),
+        (["resume", "nowhere"], "nowhere: not a run's directory: it has no run.json (No such file or directory)"),
+        (["resume", "."], ".: not a run's directory: it has no run.json"),
+        ([*QUIET, "training.resume=auto"], "training.resume=auto: needs run.id=NAME (or TORCHELASTIC_RUN_ID or SLURM"),
+        ([*QUIET, "run.id=../up"], "run.id: '../up' must be letters, digits, '.', '_' and '-', and begin with a"),
+        (["--multirun", *QUIET, "run.id=a", "seed=0,1"], "run.id, training.resume: name one run; leave them out of"),
+    ],
+)
+def test_what_cannot_be_resumed_is_told_in_one_line(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert not (here / "outputs").exists()
+
+
+@pytest.fixture
+def done(here: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A run that has ended."""
+    assert run([*QUIET, "training.epochs=1", "run.id=a"]) == 0
+    capsys.readouterr()
+    return here / "outputs" / "a"
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handle = os.open(done, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert run(["resume", "outputs/a", "training.epochs=2"]) == 2
+    os.close(handle)
+    assert capsys.readouterr().err == "error: outputs/a: another process is at work on this run\n"
+    assert record(done)["status"] == "complete"
+
+
+def test_a_run_that_is_under_way_is_told_as_such(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = record(done)
+    (done / "run.json").write_text(json.dumps(said | {"status": "running"}))  # its process is this one, which lives
+    assert run(["resume", "outputs/a"]) == 2
+    assert capsys.readouterr().err == f"error: outputs/a: this run is still under way (process {os.getpid()})\n"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"status": "complete"}'])
+def test_a_damaged_record_is_named(done: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    (done / "run.json").write_text(content)
+    assert run(["resume", "outputs/a"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: outputs/a/run.json: ") and error.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_the_older_one_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*QUIET, "training.epochs=2", "run.id=a"]) == 0
+    assert run([*QUIET, "training.epochs=3", "run.id=b"]) == 0
+    newest = here / "outputs/a/checkpoints/last-0002-0000000.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    assert run(["resume", "outputs/a", "training.epochs=3"]) == 0
+    said = capsys.readouterr().out
+    assert f"outputs/a/checkpoints/{newest.name}: the checkpoint is damaged" in said
+    assert "goes on after 1 epoch(s)" in said
+    assert leavings(here / "outputs/a") == leavings(here / "outputs/b")
+    assert (newest.parent / f"{newest.name}.damaged").exists()
+
+
+def test_where_no_checkpoint_is_sound_nothing_is_begun(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (only,) = done.glob("checkpoints/last-*.pt")
+    only.write_bytes(b"")
+    before = leavings(done)
+    assert run(["resume", "outputs/a", "training.epochs=2"]) == 2
+    assert capsys.readouterr().err == (
+        "error: outputs/a/checkpoints: none of the 1 checkpoint(s) can be used; begin a new run\n"
+    )
+    assert leavings(done) == before
+    assert record(done)["status"] == "complete"
+
+
+def test_a_key_that_may_not_change_is_told_and_the_run_stays_as_it_was(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [(done / name).read_bytes() for name in ("run.json", "config.yaml", "overrides.yaml", "history.jsonl")]
+    assert run(["resume", "outputs/a", "model.lstm_units=16"]) == 2
+    assert capsys.readouterr().err.startswith("error: model.lstm_units: a resumed run cannot change it")
+    after = [(done / name).read_bytes() for name in ("run.json", "config.yaml", "overrides.yaml", "history.jsonl")]
+    assert after == before
