@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import signal
@@ -26,6 +27,9 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
   python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]        go on with a run from its last checkpoint
+  python -m hybrid_trainer tune-engine KEY=VALUE ...             what is fastest here, written as a machine profile
+  python -m hybrid_trainer lr-find KEY=VALUE ... [-o lr.png]     a learning-rate range test, with its picture
+  python -m hybrid_trainer batch-size-find KEY=VALUE ...         the largest batch that fits, and how fast each is
 
 Groups, chosen with GROUP=OPTION; files in ./conf/GROUP/ are options too:
 {groups}
@@ -52,6 +56,8 @@ def run(arguments: list[str]) -> int:
         return status
     except UserError as error:
         return _say(str(error), error.exit_status)
+    except (MemoryError, RuntimeError) as error:
+        return _out_of_memory(error)
     except Terminated:
         return _say("terminated", 143)
     except KeyboardInterrupt:
@@ -60,6 +66,8 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # python would complain once more at its end
         return 0
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return _out_of_memory(error)
         where = f"{error.filename}: " if error.filename else ""
         return _say(f"{where}{error.strerror or error}", 1)
 
@@ -130,12 +138,33 @@ def _predict(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def _batch_size_find(arguments: list[str]) -> int:
+    from hybrid_trainer.tune import batch_size_find
+
+    return batch_size_find.main(arguments)
+
+
+def _lr_find(arguments: list[str]) -> int:
+    from hybrid_trainer.tune import lr_find
+
+    return lr_find.main(arguments)
+
+
+def _tune_engine(arguments: list[str]) -> int:
+    from hybrid_trainer.tune import engine
+
+    return engine.main(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "batch-size-find": _batch_size_find,
     "check": _check,
     "compare": _compare,
     "describe": _describe,
+    "lr-find": _lr_find,
     "predict": _predict,
     "resume": _resume,
+    "tune-engine": _tune_engine,
 }
 
 
@@ -148,6 +177,16 @@ def _groups() -> str:
         )
         lines.append(f"  {group:<11}{' | '.join(names)}")
     return "\n".join(lines)
+
+
+def _out_of_memory(error: BaseException) -> int:
+    """Say what to lower; any other error goes on as it is. A run has said it to its own record before."""
+    from hybrid_trainer import memory
+
+    said = memory.explained(error)
+    if said is None:
+        raise error
+    return _say(str(said), said.exit_status)
 
 
 def _say(text: str, status: int) -> int:

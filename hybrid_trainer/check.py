@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +19,7 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError, LeakError
+from hybrid_trainer.runs.logs import quiet
 from hybrid_trainer.seeding import seed_everything
 from hybrid_trainer.train import load
 
@@ -75,7 +74,7 @@ def check(config: Config, *, samples: int = 16, seed: int = 0, skip_training: bo
 
     table = part_of(whole, _MOST_ROWS, np.random.default_rng(seed))
     looked_at = f"{len(table):,} of {len(whole):,} rows" + (", drawn by instrument" if len(table) < len(whole) else "")
-    with _quiet():
+    with quiet():
         try:
             data = prepare.dataset(config, table, torch.device("cpu"))
         except LeakError as error:
@@ -103,17 +102,6 @@ def _checks(skip_training: bool) -> Checks:
     if skip_training:
         del checks["shuffled labels train to chance"]
     return checks
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Nobody is told what a run would log while data are made again and again."""
-    logger, silent = logging.getLogger("hybrid_trainer"), logging.NullHandler()
-    logger.addHandler(silent)
-    try:
-        yield
-    finally:
-        logger.removeHandler(silent)
 
 
 def _show(findings: dict[str, Finding]) -> None:

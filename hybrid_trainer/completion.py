@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-_WITH_KEYS = ("check",)
+_WITH_KEYS = ("batch-size-find", "check", "lr-find", "tune-engine")
 FLAGS = ("--multirun", "--config", "--dry-run", "--cfg", "--help", "--version")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ _MIB = 2**20
 _TIMED_S, _TIMED_STEPS = 2.0, 20
 
 
-def dry_run(config: Config) -> None:
+def dry_run(config: Config, notes: Sequence[str] = ()) -> None:
     """Load the table, train one step, validate and predict one batch, and say what was seen.
 
     Raises:
@@ -38,8 +38,8 @@ def dry_run(config: Config) -> None:
     from hybrid_trainer import build, prepare
 
     console = Console(width=100 if not sys.stdout.isatty() else None)
-    for note in table.notes:
-        console.print(note, markup=False)
+    for note in [*notes, *table.notes]:
+        console.print(note, markup=False, soft_wrap=True)
     on = build.machine(config)
     data = prepare.dataset(config, table, on.device)
     spec = build.model_spec(config, data)
@@ -51,6 +51,7 @@ def dry_run(config: Config) -> None:
         trainer.stepper.train(first)
     trainer.schedule.step()
     valid = next(iter(data.loader("valid", batch_size)))
+    console.print(f"engine  {on.device}, {on.precision.name}, {config.training.threads} thread(s)", highlight=False)
     console.print(_data_table(data))
     console.print(_shape_table(trainer.model, first[0], shapes))
     for line in [*_memory(trainer, data, first[0]), *_cost(trainer, data, first, valid, config)]:

@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer import completion
 from hybrid_trainer.config import messages, user_files
-from hybrid_trainer.config.compose import CONFIG_MODULE, compose_config, register, to_config
+from hybrid_trainer.config.compose import CONFIG_MODULE, compose_here, register, to_config
+from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.dry_run import dry_run
@@ -45,14 +46,15 @@ def launch(arguments: list[str]) -> int:
     overrides = prepare(user_files.overrides() + [argument for argument in arguments if argument not in flags])
     if flags and _DRY_RUN not in flags:
         return _sweep(overrides)
-    tree = compose_config(overrides)
+    tree, profile = compose_here(overrides)
     config = to_config(tree)
     check_columns(config.data, config.active_targets)
+    notes = [profile.note(config)] if profile else []
     if _DRY_RUN in flags:
-        dry_run(config)
+        dry_run(config, notes)
         return 0
     HydraConfig.instance().set_config(tree)
-    begin_or_go_on(config, tree, given)
+    begin_or_go_on(config, tree, given, overrides, notes)
     return 0
 
 
@@ -63,10 +65,12 @@ def hand_to_hydra(arguments: list[str]) -> int:
     rest = [argument for argument in arguments if argument not in overrides]
     if completion.is_query(arguments):
         Plugins.instance().register(user_files.OwnOptions)
+    profile = None
     if "--cfg" in rest or "-c" in rest:
-        to_config(compose_config(prepare(user_files.overrides() + overrides)))
+        tree, profile = compose_here(prepare(user_files.overrides() + overrides))
+        to_config(tree)
     try:
-        _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never)
+        _hydra([*rest, *prepare(user_files.overrides() + overrides)], _never, profile)
     except (HydraException, OmegaConfBaseException) as error:
         raise messages.explain(error) from error
     return 0
@@ -74,11 +78,17 @@ def hand_to_hydra(arguments: list[str]) -> int:
 
 def _sweep(overrides: list[str]) -> int:
     """Check every value of every dimension, then let Hydra's sweeper and launcher run the jobs."""
+    profiles: list[Profile | None] = []
     for point in _points(overrides):
-        config = to_config(compose_config(point))
+        tree, found = compose_here(point)
+        config = to_config(tree)
         check_columns(config.data, config.active_targets)
+        if profiles and profiles[0] != found:
+            raise ConfigError("paths.machine_profile: one for all jobs of a sweep")
+        profiles.append(found)
         if config.run.id is not None or config.training.resume != "off":
             raise ConfigError("run.id, training.resume: name one run; leave them out of a sweep")
+    profile = profiles[0]
     if not of_process().alone:
         raise UserError("--multirun: a sweep trains in one process; start it without torchrun")
     failures: list[str] = []
@@ -91,7 +101,8 @@ def _sweep(overrides: list[str]) -> int:
         folders.append(directory)
         sys.stdout.write(f"\njob {hydra_config.job.num}: {' '.join(task)}\n")
         try:
-            run = train(to_config(tree), directory, task)
+            config = to_config(tree)
+            run = train(config, directory, task, [profile.note(config)] if profile else [])
         except Exception as error:
             if isinstance(error, RunDirError):
                 with suppress(OSError):
@@ -102,7 +113,7 @@ def _sweep(overrides: list[str]) -> int:
         return run.record["metrics"].get("valid/loss")
 
     try:
-        _hydra(["--multirun", *overrides], job)
+        _hydra(["--multirun", *overrides], job, profile)
     except Exception:
         if not failures:
             raise
@@ -139,8 +150,8 @@ def _points(overrides: list[str]) -> list[list[str]]:
     return points
 
 
-def _hydra(arguments: list[str], job: Any) -> None:
-    register()
+def _hydra(arguments: list[str], job: Any, profile: Profile | None) -> None:
+    register(profile.values if profile else {})  # Hydra composes once more, by itself
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing and leaving; messages are made here
     sys.argv = [sys.argv[0], *arguments]
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
 from hybrid_trainer.config import user_files
-from hybrid_trainer.config.compose import compose_config, to_config
+from hybrid_trainer.config.axes import AXES
+from hybrid_trainer.config.compose import compose_bare, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import check_columns
@@ -49,7 +52,8 @@ def resume(directory: Path, added: list[str]) -> int:
         )
         return 0
     own = user_files.take_config_option(["--config", str(directory / "config.yaml")])
-    config = to_config(compose_config(prepare(user_files.overrides() + own + added)))
+    # Without this machine's profile: what the run has taken from one stands in its config.
+    config = to_config(compose_bare(prepare(user_files.overrides() + own + added)))
     check_columns(config.data, config.active_targets)
     if along:
         follow(config, directory)
@@ -58,8 +62,15 @@ def resume(directory: Path, added: list[str]) -> int:
     return 0
 
 
-def begin_or_go_on(config: Config, tree: DictConfig, given: list[str]) -> None:
-    """Start a run where its config says; a restarted job with training.resume=auto goes on with the run it began."""
+def begin_or_go_on(
+    config: Config, tree: DictConfig, given: list[str], overrides: list[str], notes: Sequence[str] = ()
+) -> None:
+    """Start a run where its config says; a restarted job with training.resume=auto goes on with the run it began.
+
+    Args:
+        config, tree: composed. given: as the user wrote it. overrides: made ready for Hydra.
+        notes: what a new run's log is to say first.
+    """
     name = config.run.id
     if config.training.resume == "auto" and name is None:
         name = next((os.environ[key] for key in _OF_THE_JOB if os.environ.get(key)), None)
@@ -72,6 +83,7 @@ def begin_or_go_on(config: Config, tree: DictConfig, given: list[str]) -> None:
     along = not of_process().first
     if config.training.resume == "auto" and (directory / RECORD).exists():
         record = read_record(directory)
+        config = to_config(compose_bare(overrides, _tuned(record)))
         if record["status"] == "complete":
             sys.stdout.write(f"{directory}: complete ({record['stop_reason']}); nothing is left to do\n")
         elif along:
@@ -81,4 +93,16 @@ def begin_or_go_on(config: Config, tree: DictConfig, given: list[str]) -> None:
     elif along:
         follow(config, directory)
     else:
-        train(config, directory, given)
+        train(config, directory, given, notes)
+
+
+def _tuned(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run began with of all that a machine profile may say: it takes the place of this machine's."""
+    found: dict[str, Any] = {}
+    for axis in AXES:
+        value: Any = record.get("config", {})
+        for name in axis.key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            found[axis.key] = value
+    return found

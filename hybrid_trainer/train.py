@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from hybrid_trainer import memory
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory:
+def train(config: Config, directory: Path, overrides: list[str], notes: Sequence[str] = ()) -> RunDirectory:
     """Train, test and save one model in a directory of its own.
 
     Args:
         config: the whole run, checked. directory: where it goes; it must not be another run's.
-        overrides: as they were given, for the record.
+        overrides: as they were given, for the record. notes: what the log is to say first.
 
     Raises:
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
@@ -44,7 +46,7 @@ def train(config: Config, directory: Path, overrides: list[str]) -> RunDirectory
     plain = asdict(config)
     text = OmegaConf.to_yaml(plain)
     with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
-        _all_of_it(config, run)
+        _all_of_it(config, run, notes=notes)
         return run
 
 
@@ -62,10 +64,14 @@ def train_on(config: Config, directory: Path, overrides: list[str], added: list[
         return run
 
 
-def _all_of_it(config: Config, run: RunDirectory, overrides: list[str] | None = None) -> None:
+def _all_of_it(
+    config: Config, run: RunDirectory, overrides: list[str] | None = None, notes: Sequence[str] = ()
+) -> None:
     """Train, test and save. overrides: those of a run that goes on, None for a new one."""
-    with logging_to(run.path / "train.log"):
+    with logging_to(run.path / "train.log"), memory.told():
         log.info("run %s%s", run.path, "" if overrides is None else " is resumed")
+        for note in notes:
+            log.info("%s", note)
         try:
             table = load(config)  # torch isn't imported yet: a bad table is told at once
             _log_table(config, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 from hybrid_trainer.config.compose import compose_config, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
+
+# What tune-engine has found on the machine at hand is not for the tests, nor for the commands that they start.
+os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no_such_folder")
 
 
 def make_config(*overrides: str) -> Config:

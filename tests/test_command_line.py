@@ -53,7 +53,17 @@ def files_below(folder: Path) -> list[str]:
 def test_help_lists_groups_and_commands_and_imports_nothing_heavy(tmp_path: Path) -> None:
     done = cli(tmp_path, "--help", python=("-X", "importtime"))
     assert done.returncode == 0
-    for command in ("check", "compare", "describe", "predict", "--multirun", "--config", "--cfg job"):
+    for command in (
+        "check",
+        "compare",
+        "describe",
+        "predict",
+        "tune-engine",
+        "lr-find",
+        "--multirun",
+        "--config",
+        "--cfg job",
+    ):
         assert command in done.stdout
     for group, option in (("data", "csv"), ("model", "hybrid"), ("training", "default"), ("experiment", "quick")):
         assert re.search(rf"^  {group} +.*\b{option}\b", done.stdout, re.M)

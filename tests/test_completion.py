@@ -41,6 +41,8 @@ def tab(line: str, folder: Path) -> set[str]:
         ("hybrid-trainer seed=1 training.ep", {"training.epochs="}),
         ("hybrid-trainer com", {"compare"}),
         ("hybrid-trainer check training.ep", {"training.epochs="}),
+        ("hybrid-trainer lr-find training.ep", {"training.epochs="}),
+        ("hybrid-trainer tune", {"tune-engine"}),
         ("hybrid-trainer --dr", {"--dry-run"}),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_module
@@ -15,8 +17,10 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_trainer.config import consistency, messages
+from hybrid_trainer.config import consistency, machine_profile, messages
 from hybrid_trainer.config.horizons import spread_horizons
+from hybrid_trainer.config.known_keys import keys_of
+from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -32,15 +36,24 @@ def _run_suffix() -> str:
     return secrets.token_hex(3)
 
 
-def register() -> None:
-    """Tell Hydra the dataclasses behind conf/ and the resolvers in it."""
+def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Tell Hydra the dataclasses behind conf/ and the resolvers in it.
+
+    Args:
+        measured: a machine profile's values by key: they take the place of the dataclasses' defaults, so that whatever
+            an option, a file or the command line says wins over them.
+    """
     OmegaConf.register_new_resolver("run_suffix", _run_suffix, replace=True)
     store = ConfigStore.instance()
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
-            store.store(group=f"schema/{group}", name=name, node=_types(schema), provider="hybrid_trainer")
+            node = _types(schema)
+            for key, value in measured.items():
+                if key in {known.path for known in keys_of(schema, f"{group}.")}:
+                    OmegaConf.update(node, key.partition(".")[2], value)
+            store.store(group=f"schema/{group}", name=name, node=node, provider="hybrid_trainer")
 
 
 def _types(schema: type[Any]) -> DictConfig:
@@ -55,7 +68,29 @@ def _types(schema: type[Any]) -> DictConfig:
 
 def compose_config(overrides: list[str]) -> DictConfig:
     """Compose one run's config tree, `hydra` included; whatever is wrong in it is a ConfigError."""
-    register()
+    return compose_here(overrides)[0]
+
+
+def compose_here(overrides: list[str]) -> tuple[DictConfig, Profile | None]:
+    """The same, and the machine profile whose values stand in it where no one has given others."""
+    usual = None
+    with suppress(ConfigError):  # it matters only if the config asks for it
+        usual = machine_profile.find(machine_profile.AUTO)
+    tree = compose_bare(overrides, usual.values if usual else {})
+    try:
+        paths = tree.paths
+        setting = paths.machine_profile if isinstance(paths, DictConfig) else None  # `to_config` says what is wrong
+    except OmegaConfBaseException as error:
+        raise messages.explain(error) from error
+    profile = machine_profile.find(setting)
+    if (profile.values if profile else {}) != (usual.values if usual else {}):
+        tree = compose_bare(overrides, profile.values if profile else {})
+    return tree, profile
+
+
+def compose_bare(overrides: list[str], measured: Mapping[str, Any] = MappingProxyType({})) -> DictConfig:
+    """Compose without looking for a machine profile; `measured` are values that one holds."""
+    register(measured)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module(CONFIG_MODULE, version_base="1.3"):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hybrid_trainer.arguments import Parser
+from hybrid_trainer.config import machine_profile
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
@@ -25,20 +29,25 @@ def main(arguments: list[str]) -> int:
     what = parser.parse_args(arguments).what
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
     console = Console(width=width)
-    for table in tables(what):
+    profile = machine_profile.find(machine_profile.AUTO)
+    for table in tables(what, profile.values if profile else {}):
         console.print(table)
     return 0
 
 
-def tables(what: str | None) -> list[Table]:
-    """One table per option that `what` names; all where it is None; any other word is looked for in the keys."""
+def tables(what: str | None, measured: Mapping[str, Any] = MappingProxyType({})) -> list[Table]:
+    """One table per option that `what` names; all where it is None; any other word is looked for in the keys.
+
+    Args:
+        measured: the machine profile's values by key.
+    """
     sections = _sections()
     if what is None:
         chosen = list(sections)
     else:
         chosen = [name for name in sections if name == what or name.partition("=")[0] == what]
     if chosen:
-        return [_table(name, sections[name]) for name in chosen]
+        return [_table(name, sections[name], measured) for name in chosen]
     assert what is not None
     found = [known for known in known_keys().values() if what in known.path]
     if not found:
@@ -47,7 +56,7 @@ def tables(what: str | None) -> list[Table]:
         if "did you mean" not in near:
             near = f"; known: {', '.join(names)}"  # all keys would fill the screen
         raise ConfigError(f"describe {what}: neither a group nor a key{near}")
-    return [_table(f"keys with '{what}'", found)]
+    return [_table(f"keys with '{what}'", found, measured)]
 
 
 def _sections() -> dict[str, list[KnownKey]]:
@@ -60,11 +69,12 @@ def _sections() -> dict[str, list[KnownKey]]:
     return found
 
 
-def _table(title: str, keys: list[KnownKey]) -> Table:
+def _table(title: str, keys: list[KnownKey], measured: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("key", "type", "default", "meaning"):
         table.add_column(name, overflow="fold", no_wrap=name == "key")
     for known in keys:
-        cells = (known.path, known.type, shown(known.default), known.help)
+        here = f" ({shown(measured[known.path])} by the machine profile)" if known.path in measured else ""
+        cells = (known.path, known.type, shown(known.default) + here, known.help)
         table.add_row(*map(escape, cells))  # [0.5] is no markup
     return table

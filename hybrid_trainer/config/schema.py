@@ -34,6 +34,11 @@ class PathsConfig:
     cache_dir: str | None = key(
         None, "where large tables are kept between runs; null: hybrid_trainer in $XDG_CACHE_HOME or ~/.cache"
     )
+    machine_profile: str | None = key(
+        "auto",
+        "what tune-engine found on this machine, taken as defaults: a file, or auto: hybrid_trainer/machine.json in "
+        "$XDG_CONFIG_HOME or ~/.config, where it exists; null: none",
+    )
 
 
 @dataclass(kw_only=True)

@@ -53,3 +53,14 @@ def logging_to(file: Path) -> Iterator[None]:
             logger.removeHandler(handler)
             handler.close()
         logger.setLevel(former)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody is told what a run would log while its parts are made again and again."""
+    logger, silent = logging.getLogger("hybrid_trainer"), logging.NullHandler()
+    logger.addHandler(silent)
+    try:
+        yield
+    finally:
+        logger.removeHandler(silent)

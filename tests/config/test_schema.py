@@ -80,6 +80,7 @@ def test_the_top_of_the_config_is_the_promised_one() -> None:
         "model_save_path",
         "log_dir",
         "cache_dir",
+        "machine_profile",
     ]
 
 

@@ -45,6 +45,7 @@ VALUES: dict[str, list[str]] = {
     "run.id": ["mine"],
     "plugins": ["[my_feature] data.extra_features=[mine]"],
     "paths.cache_dir": ["cache data.cache=always"],
+    "paths.machine_profile": ["auto", "null"],
     "paths.root": ["elsewhere"],
     "paths.processed_data_path": ["t.csv data=csv data.instrument=instrument"],
     "paths.model_save_path": ["models"],

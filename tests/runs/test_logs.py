@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_trainer.errors import TableError
-from hybrid_trainer.runs.logs import logging_to
+from hybrid_trainer.runs.logs import logging_to, quiet
 
 LOG = logging.getLogger("hybrid_trainer.somewhere")
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
@@ -48,3 +48,12 @@ def test_two_runs_in_one_process_have_each_their_own_lines(tmp_path: Path) -> No
             LOG.info("line of the %s", name)
     assert "second" not in (tmp_path / "first").read_text()
     assert (tmp_path / "second").read_text().count("line of") == 1
+
+
+def test_what_is_logged_quietly_is_told_to_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    package = logging.getLogger("hybrid_trainer")
+    with quiet():
+        logging.getLogger("hybrid_trainer.build").warning("made again")
+        assert package.handlers
+    assert package.handlers == []
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,1 @@
+"""Commands that try things out before a run: tune-engine, lr-find, batch-size-find."""
