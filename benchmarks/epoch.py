@@ -130,9 +130,13 @@ def cases(options: argparse.Namespace) -> list[Case]:
         known = [name for name in names if name in options.loops]
         return [name for name in known if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
 
-    found = [Case(size, threads, "fp32", "cpu", there(LOOPS)) for size in options.sizes for threads in options.threads]
-    if "large" in options.sizes:
-        found += [Case("large", threads, "bf16", "cpu", there(LOOPS)) for threads in options.threads]
+    found = [
+        Case(size, threads, precision, "cpu", there(LOOPS))
+        for precision in options.precisions
+        for size in options.sizes
+        for threads in options.threads
+        if precision == "fp32" or size == "large"
+    ]
     import torch
 
     if torch.cuda.is_available():
@@ -163,6 +167,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--sizes", nargs="+", choices=["small", "large"], default=["small", "large"])
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=LOOPS)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: where others use the machine")
     parser.add_argument("--json", type=Path, help="keep the figures for a later comparison")

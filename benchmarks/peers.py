@@ -63,8 +63,8 @@ class Plain(nn.Module):
         return total
 
 
-def _optimizer(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)  # the default's loop would be slower
+def _optimizer(model: nn.Module, fused: bool = True) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=1e-3, fused=fused)  # the default's loop would be slower
 
 
 def _loader(size: Size) -> DataLoader[Items]:
@@ -104,7 +104,7 @@ def lightning(setting: Setting) -> Epoch:
             return self.model.loss(items)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return _optimizer(self.model)
+            return _optimizer(self.model, fused=setting.precision == "fp32")  # else Lightning refuses to clip
 
     module, loader = Module(), _loader(setting.size)
 
