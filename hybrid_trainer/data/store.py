@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -70,8 +69,7 @@ class Store:
         assert columns.folder is not None
         folder, place = columns.folder, self._tables / key
         write_json(folder / _MANIFEST, manifest | {"rows": columns.rows, "columns": columns.types()})
-        with ThreadPoolExecutor() as pool:  # the disk does the work
-            list(pool.map(_sync, [columns.path(name) for name in columns.names]))
+        columns.sync()
         folder.chmod(0o777 & ~umask())  # the maker's alone until here
         if place.exists() and self.open(key, "") is None:
             shutil.rmtree(place, ignore_errors=True)  # damaged
@@ -151,11 +149,3 @@ def _table(arrays: dict[str, Any], manifest: dict[str, Any]) -> Table:
         report=manifest["report"],
         key=manifest.get("key", ""),
     )
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
