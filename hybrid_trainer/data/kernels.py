@@ -83,7 +83,8 @@ def rolling_mean_and_std(x: Values, window: int, ddof: int = 0) -> tuple[Values,
     if window > len(x):
         return np.full(len(x), np.nan), np.full(len(x), np.nan)
     total: _Part | None = None  # of the last `have` rows, as in `geometric_sum`
-    have, part, width = 0, (x, None), 1
+    part: _Part = x, None
+    have, width = 0, 1
     while True:
         if window & width:
             total = part if total is None else _joined(_but_last(part, have), width, _but_first(total, width), have)

@@ -21,7 +21,7 @@ from hybrid_trainer.errors import TableError
 from hybrid_trainer.version import __version__
 
 log = logging.getLogger(__name__)
-_FORMAT = 1  # of kept features; to be raised when a built-in feature's definition changes
+_FORMAT = 2  # of kept features; to be raised when a built-in feature's definition changes
 _ROWS = 1 << 15
 
 

@@ -25,7 +25,7 @@ from hybrid_trainer.data.table import Coded, Table
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.runs.atomic import umask, write_json, write_text
 
-VERSION = 2
+VERSION = 3
 _MANIFEST = "manifest.json"
 _TUPLES = ("numbers", "labels", "optional", "whole", "categories")
 _SETTLED = 2_000_000_000  # ns: a file written to more recently may change once more under the same time stamp
@@ -51,6 +51,10 @@ class Store:
             with suppress(OSError, ValueError):  # a file that is gone or too short
                 arrays[name] = np.memmap(path, dtype=np.dtype(kind), mode="r", shape=(manifest["rows"],))
         return _table(arrays, manifest | {"key": key}) if len(arrays) == len(manifest["columns"]) else None
+
+    def holds(self, kind: str) -> bool:
+        """Whether there is a table whose key begins so."""
+        return next(self._tables.glob(f"{kind}*"), None) is not None
 
     def new_folder(self) -> Path:
         """A folder to write columns to, next to where they will stand."""
