@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -89,13 +90,20 @@ class Ingest:
     def take(self, chunks: Iterable[Chunk]) -> None:
         """Check blocks of rows and keep those that can be kept."""
         last = 0
-        for chunk in chunks:
-            if not self.parts or self.parts[-1][0] != chunk.file:
-                self.parts.append((chunk.file, self.parts[-1][1] + last if self.parts else 0))
-            if len(chunk.frame):
-                last = int(chunk.line[-1])
-                self.rows_read += len(chunk.frame)
-                self._take(chunk, self.parts[-1][1])
+        with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as writer:
+            written: Future[None] | None = None
+            for chunk in chunks:
+                if not self.parts or self.parts[-1][0] != chunk.file:
+                    self.parts.append((chunk.file, self.parts[-1][1] + last if self.parts else 0))
+                if len(chunk.frame):
+                    last = int(chunk.line[-1])
+                    self.rows_read += len(chunk.frame)
+                    block = self._checked(chunk, self.parts[-1][1], other)
+                    if written is not None:
+                        written.result()
+                    written = writer.submit(self.columns.append, block)  # while the next one is looked at
+            if written is not None:
+                written.result()
 
     def finish(self) -> None:
         """Sort the rows and look at the table as a whole; afterwards the problems are complete."""
@@ -156,21 +164,17 @@ class Ingest:
         file, before = next((part for part in reversed(self.parts) if part[1] < line), self.parts[0])
         return file, line - before
 
-    def _take(self, chunk: Chunk, before: int) -> None:
-        frame, line, problems = chunk.frame, chunk.line, self.problems
+    def _checked(self, chunk: Chunk, before: int, other: Executor) -> dict[str, Column]:
+        """A block's rows that can be kept; its numbers are judged by a thread, its keys by this one."""
+        frame, problems = chunk.frame, self.problems
         problems.begin_block(chunk.file)
         self._told |= chunk.told
+        judged = other.submit(self._judged_numbers, chunk)
         block: dict[str, Column] = {"timestamp": self._times(chunk)}
         block["instrument"] = self._instruments(chunk)
-        block["line"] = line + before
-        numbers = {name: self._numbers(frame[name], line) for name in self.layout.number_columns}
-        judged = {name: values for name, values in numbers.items() if name not in chunk.told}
-        checks.check_numbers(judged, line, problems, may_be_missing=self._may_be_missing)
-        whole = tuple(name for name in self.layout.whole if name in judged)
-        checks.check_whole(judged, whole, line, problems)
-        adjusted = {"adjusted close": self.layout.adjusted_close} if self.layout.adjusted_close else {}
-        checks.check_prices(numbers, {**self.layout.prices, **adjusted}, line, problems)
-        self._spreads.see(judged)
+        block["line"] = chunk.line + before
+        numbers, found = judged.result()
+        problems.take_over(found)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # in rows that are refused
             block |= {f"prices.{name}": values for name, values in self._adjusted(numbers).items()}
         block |= {f"numbers.{name}": numbers[name] for name in self.layout.numbers}
@@ -180,7 +184,21 @@ class Ingest:
         out = problems.bad_rows(len(frame)) if self.rules.on_error == "drop" else self._without_key(len(frame))
         if chunk.told & {self.layout.timestamp, self.layout.instrument}:
             out[:] = True  # rows without a key are no rows
-        self.columns.append({name: values[~out] for name, values in block.items()} if out.any() else block)
+        return {name: values[~out] for name, values in block.items()} if out.any() else block
+
+    def _judged_numbers(self, chunk: Chunk) -> tuple[dict[str, NDArray[np.float64]], checks.Problems]:
+        """A block's columns of numbers, and what is wrong with them."""
+        line, problems = chunk.line, checks.Problems(chunk.file)
+        numbers = {name: self._numbers(chunk.frame[name], line, problems) for name in self.layout.number_columns}
+        ends = checks.ends_of(numbers)
+        judged = {name: values for name, values in numbers.items() if name not in chunk.told}
+        checks.check_numbers(judged, ends, line, problems, may_be_missing=self._may_be_missing)
+        whole = tuple(name for name in self.layout.whole if name in judged)
+        checks.check_whole(judged, whole, line, problems)
+        adjusted = {"adjusted close": self.layout.adjusted_close} if self.layout.adjusted_close else {}
+        checks.check_prices(numbers, ends, {**self.layout.prices, **adjusted}, line, problems)
+        self._spreads.see(judged, ends)
+        return numbers, problems
 
     def _times(self, chunk: Chunk) -> NDArray[np.int64]:
         if self.layout.timestamp in chunk.told:
@@ -194,7 +212,7 @@ class Ingest:
         self.problems.add_where(self.layout.instrument, codes < 0, chunk.line, "the instrument is missing")
         return codes.astype(np.int64)
 
-    def _numbers(self, column: pl.Series, line: Lines) -> NDArray[np.float64]:
+    def _numbers(self, column: pl.Series, line: Lines, problems: checks.Problems) -> NDArray[np.float64]:
         """(N,) float64, NaN where missing; text that is no number is told."""
         if column.dtype != pl.String:
             return column.cast(pl.Float64, strict=False).to_numpy()
@@ -202,7 +220,7 @@ class Ingest:
         numbers = texts.cast(pl.Float64, strict=False)
         if numbers.null_count() > texts.null_count():
             bad = (numbers.is_null() & texts.is_not_null() & (texts != "")).to_numpy()
-            self.problems.add_where(column.name, bad, line, _NOT_A_NUMBER, column.to_list())
+            problems.add_where(column.name, bad, line, _NOT_A_NUMBER, column.to_list())
         return numbers.to_numpy()
 
     def _adjusted(self, numbers: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
