@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.checks import Problems
+from hybrid_trainer.data.fixed_times import read_fixed
 
 _FORMATS = (
     "%Y-%m-%d",
@@ -101,8 +102,11 @@ class Clock:
         return column.fill_null(0).to_numpy().astype(np.int64)
 
     def _texts(self, column: pl.Series, line: Times, problems: Problems) -> Times:
-        if self.kind == "texts" and (stamps := _parse_plain(column, self._form)) is not None:
-            return _to_ns(stamps)  # nearly every block of nearly every file
+        if self.kind == "texts":  # nearly every block of nearly every file ends here
+            plain = read_fixed(column, self._form, self._plain)
+            plain = self._plain(column) if plain is None else plain
+            if plain is not None:
+                return plain
         texts = column.str.strip_chars()
         if self.kind is None and texts.null_count() < len(texts):
             self._decide(texts)
@@ -118,6 +122,10 @@ class Clock:
             problems.add_where(column.name, far, line, f"'{{value}}' {_TOO_FAR}", texts.to_list())
             stamps = pl.select(pl.when(~pl.lit(pl.Series(far))).then(stamps)).to_series()
         return _to_ns(stamps)
+
+    def _plain(self, texts: pl.Series) -> Times | None:
+        stamps = _parse_plain(texts, self._form)
+        return None if stamps is None else _to_ns(stamps)
 
     def _decide(self, texts: pl.Series) -> None:
         """Take the one way of reading that fits most rows."""
