@@ -172,7 +172,7 @@ class Ingest:
         judged = other.submit(self._judged_numbers, chunk)
         block: dict[str, Column] = {"timestamp": self._times(chunk)}
         block["instrument"] = self._instruments(chunk)
-        block["line"] = chunk.line + before
+        block["line"] = chunk.line + before if before else chunk.line
         numbers, found = judged.result()
         problems.take_over(found)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # in rows that are refused
