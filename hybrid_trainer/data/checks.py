@@ -42,6 +42,17 @@ class Problems:
         self.file = file
         self._bad = {}
 
+    def take_over(self, others: Problems) -> None:
+        """Record what was found elsewhere in the same block, behind what was found here."""
+        self._whole += others._whole
+        for key, found in others._faults.items():
+            fault = self._faults.setdefault(key, _Fault(found.kind, found.column))
+            fault.rows += found.rows
+            fault.shown += found.shown[: _SHOWN - len(fault.shown)]
+            fault.mendable = found.mendable
+        for column, bad in others._bad.items():
+            self._bad[column] = self._bad.get(column, False) | bad
+
     def add(self, text: str, *, first: bool = False) -> None:
         """Record a fault of a whole file; dropping rows doesn't mend it."""
         self._whole.insert(0 if first else len(self._whole), text)
@@ -135,12 +146,15 @@ class Spreads:
     def __init__(self) -> None:
         self._spreads: dict[str, tuple[float, float]] = {}
 
-    def see(self, numbers: Mapping[str, NDArray[np.float64]]) -> None:
-        """Take a block of columns into account; NaN is no value."""
+    def see(self, numbers: Mapping[str, NDArray[np.float64]], ends: Ends) -> None:
+        """Take a block of columns and their `ends_of` into account; NaN is no value."""
         for name, values in numbers.items():
-            low, high = self._spreads.get(name, (np.inf, -np.inf))
-            low = min(low, float(np.fmin.reduce(values, initial=np.inf)))
-            self._spreads[name] = low, max(high, float(np.fmax.reduce(values, initial=-np.inf)))
+            low, high = ends[name]
+            if np.isnan(low) or np.isnan(high):
+                low = float(np.fmin.reduce(values, initial=np.inf))
+                high = float(np.fmax.reduce(values, initial=-np.inf))
+            before = self._spreads.get(name, (np.inf, -np.inf))
+            self._spreads[name] = min(before[0], low), max(before[1], high)
 
     def tell_empty(self, file: str, problems: Problems, but: set[str]) -> None:
         """A column without any value is a fault of the table, and one line says so instead of one for each row."""
@@ -161,16 +175,28 @@ class Spreads:
 MISSING = "a value is missing; fill it, or train with data.missing=gap so that no window crosses the row"
 
 
+Ends = Mapping[str, tuple[float, float]]
+
+
+def ends_of(numbers: Mapping[str, NDArray[np.float64]]) -> Ends:
+    """Smallest and largest value of each column; NaN where one is missing. What they rule out needs no closer look."""
+    return {
+        name: (float(values.min()), float(values.max())) if len(values) else (np.inf, -np.inf)
+        for name, values in numbers.items()
+    }
+
+
 def check_numbers(
     numbers: Mapping[str, NDArray[np.float64]],
+    ends: Ends,
     line: NDArray[np.int64],
     problems: Problems,
     may_be_missing: tuple[str, ...],
 ) -> None:
     """Infinity is wrong anywhere; a missing value is wrong where it isn't allowed."""
     for name, values in numbers.items():
-        if np.isfinite(values.min(initial=0.0)) and np.isfinite(values.max(initial=0.0)):
-            continue  # a NaN anywhere would have come through both: most blocks need no masks
+        if np.isfinite(ends[name]).all():
+            continue
         problems.add_where(name, np.isinf(values), line, "{value} is not a finite number", values)
         if name not in may_be_missing:
             bad = np.isnan(values) & ~problems.rows_with_a_fault_in(name, len(values))
@@ -187,21 +213,28 @@ def check_whole(
 
 
 def check_prices(
-    columns: Mapping[str, NDArray[np.float64]], names: Mapping[str, str], line: NDArray[np.int64], problems: Problems
+    columns: Mapping[str, NDArray[np.float64]],
+    ends: Ends,
+    names: Mapping[str, str],
+    line: NDArray[np.int64],
+    problems: Problems,
 ) -> None:
     """Prices are positive, volume isn't negative, the low isn't above the high; infinity is told by `check_numbers`."""
     for name, column in names.items():
         values = columns[column]
-        if name == "volume":
+        lowest = ends[column][0]
+        if name == "volume" and not lowest >= 0:
             bad = (values < 0) & (values > -np.inf)
             problems.add_where(column, bad, line, "{value} is negative; a volume is 0 or more", values)
-        else:
+        elif name != "volume" and not lowest > 0:
             bad = (values <= 0) & (values > -np.inf)
             problems.add_where(column, bad, line, "{value} is not positive; a price is above 0", values)
     if "high" in names and "low" in names:
         low, high = columns[names["low"]], columns[names["high"]]
-        bad = (high < low) & (high > -np.inf) & (low < np.inf)
-        problems.add_where(names["high"], bad, line, "the high {value} is below the low", high)
+        bad = high < low
+        if bad.any():
+            bad &= (high > -np.inf) & (low < np.inf)
+            problems.add_where(names["high"], bad, line, "the high {value} is below the low", high)
 
 
 def duplicate_text(timestamp_column: str, instrument: str | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.data.columns import Column, blocks_of
 
+_LONG = 8  # rows that a text stands in on end, on average, for it to be looked up once for all of them
 _WHOLE = re.compile(r"-?(0|[1-9]\d*)(\.0+)?")
 
 
@@ -31,8 +32,14 @@ class Coder:
         if column.dtype.is_float():
             self._floats = True
             column = column.fill_nan(None)
-        codes = column.cast(pl.String).cast(pl.Categorical(self._known)).to_physical()
-        numbers = codes.cast(pl.Int32)
+        texts = column.cast(pl.String).rechunk()
+        begins = _runs(texts)
+        if _LONG * len(begins) > len(texts):
+            return self._numbers(texts)
+        return np.repeat(self._numbers(texts.gather(begins)), np.diff(begins, append=len(texts)))
+
+    def _numbers(self, texts: pl.Series) -> NDArray[np.int32]:
+        numbers = texts.cast(pl.Categorical(self._known)).to_physical().cast(pl.Int32)
         return (numbers.fill_null(-1) if numbers.null_count() else numbers).to_numpy()
 
     def finish(self, codes: Column) -> tuple[str, ...]:
@@ -63,3 +70,9 @@ class Coder:
 
     def _plain(self, text: str) -> str:
         return str(int(float(text))) if self._floats else text.partition(".")[0]
+
+
+def _runs(texts: pl.Series) -> NDArray[np.int64]:
+    """The rows in which another text begins, the first one among them."""
+    changes = texts.slice(1).ne_missing(texts.slice(0, max(len(texts) - 1, 0)))
+    return np.flatnonzero(np.append(len(texts) > 0, changes.to_numpy()))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hybrid_trainer.runs.write_back import WriteBack, sync
 
 Column = NDArray[Any]
 ROWS = 1 << 19  # rows at a time, where whole columns are gone through
@@ -32,6 +35,7 @@ class Columns:
         self._files: dict[str, BinaryIO] = {}
         self._types: dict[str, np.dtype[Any]] = {}
         self._arrays: dict[str, Column] = {}
+        self._ahead: WriteBack | None = None
 
     def append(self, block: dict[str, Column]) -> None:
         """Add rows at the end; every block has the same columns."""
@@ -54,8 +58,17 @@ class Columns:
             self._arrays[name] = self._map(name, "r+")
         self._files = {}
 
+    def sync(self) -> None:
+        """Wait until the disk has every column."""
+        if self._ahead is not None:
+            self._ahead.finish()
+        with ThreadPoolExecutor() as pool:  # the disk does the work
+            list(pool.map(sync, map(self.path, self.names)))
+
     def discard_files(self) -> None:
         """Remove the files, if they are still there; a table that was finished has taken them away."""
+        if self._ahead is not None:
+            self._ahead.stop()
         for stream in self._files.values():
             stream.close()
         if self.folder is not None:
@@ -111,6 +124,8 @@ class Columns:
             self._files[name] = self.path(name).open("wb")
             for values in self._blocks.pop(name):
                 _write(self._files[name], values)
+        paths = [self.path(name) for name in self.names]
+        self._ahead = WriteBack(lambda: paths)
 
 
 def blocks_of(rows: int, start: int = 0) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hybrid_trainer.data.bars import Bars
 from hybrid_trainer.data.feature_registry import feature
-from hybrid_trainer.data.kernels import Values, lagged, rolling_mean, rolling_std, rolling_sum
+from hybrid_trainer.data.kernels import Values, change, lagged, rolling_mean, rolling_mean_and_std, rolling_sum
 
 _TINY = 1e-6  # a volatility of 0.0001 % per bar: where nothing moves, the log stays finite
 
@@ -22,9 +22,16 @@ def _log_close(bars: Bars) -> Values:
     return np.log(bars.close)
 
 
+def _log_open(bars: Bars) -> Values:
+    return np.log(bars.open)
+
+
+def _log_range(bars: Bars) -> Values:
+    return np.log(bars.high / bars.low)
+
+
 def _log_return(bars: Bars, lag: int) -> Values:
-    log = bars.once(_log_close)
-    return log - lagged(log, lag)
+    return change(bars.once(_log_close), lag)
 
 
 def _squared_return(bars: Bars) -> Values:
@@ -55,17 +62,17 @@ def _return_20(bars: Bars) -> Values:
 
 @_core("overnight_return", 2)
 def _overnight_return(bars: Bars) -> Values:
-    return np.log(bars.open) - lagged(bars.once(_log_close), 1)
+    return bars.once(_log_open) - lagged(bars.once(_log_close), 1)
 
 
 @_core("intraday_return", 1)
 def _intraday_return(bars: Bars) -> Values:
-    return np.log(bars.close / bars.open)
+    return bars.once(_log_close) - bars.once(_log_open)
 
 
 @_core("range", 1)
 def _range(bars: Bars) -> Values:
-    return np.log(bars.high / bars.low)
+    return bars.once(_log_range)
 
 
 @_core("close_in_range", 1)
@@ -93,7 +100,7 @@ def _log_volatility_60(bars: Bars) -> Values:
 @_core("log_range_10", 10)
 def _log_range_10(bars: Bars) -> Values:
     """Log of Parkinson's (1980) volatility of the last 10 bars."""
-    squares: Values = np.log(bars.high / bars.low) ** 2
+    squares: Values = bars.once(_log_range) ** 2
     variance = rolling_sum(squares, 10) / (40 * np.log(2))
     log_range: Values = np.log(np.sqrt(variance) + _TINY)
     return log_range
@@ -103,8 +110,8 @@ def _log_range_10(bars: Bars) -> Values:
 def _distance_20(bars: Bars) -> Values:
     """How many standard deviations the log close stands from its mean over 20 bars; 0 where nothing moves."""
     log = bars.once(_log_close)
-    deviation = rolling_std(log, 20)
-    return np.where(deviation < _TINY, 0.0, (log - rolling_mean(log, 20)) / deviation)
+    mean, deviation = rolling_mean_and_std(log, 20)
+    return np.where(deviation < _TINY, 0.0, (log - mean) / deviation)
 
 
 @_core("relative_volume_1", 20, reads=("volume",))

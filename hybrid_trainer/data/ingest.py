@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from hybrid_trainer.data import checks
@@ -16,13 +16,11 @@ from hybrid_trainer.data.chunks import Chunk
 from hybrid_trainer.data.coder import Coder
 from hybrid_trainer.data.columns import Column, Columns, drop_rows, second_rows, sort_rows
 from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.number_columns import Numbers
 from hybrid_trainer.data.timestamps import Clock
 from hybrid_trainer.data.vocabulary import category_texts
 
 SINGLE_INSTRUMENT = "all"
-_NOT_A_NUMBER = "'{value}' is not a number"
-
-Lines = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,25 +79,29 @@ class Ingest:
         self._coder = Coder()
         self._label_coders = {name: Coder(classes=True) for name in self.layout.labels}
         self._category_coders = {name: Coder() for name in self.layout.category_columns}
-        self._spreads = checks.Spreads()
-        self._may_be_missing = (
-            self.layout.optional if self.rules.missing == "error" else tuple(self.layout.number_columns)
-        )
+        self._numbers = Numbers(self.layout, self.rules.missing)
 
     def take(self, chunks: Iterable[Chunk]) -> None:
         """Check blocks of rows and keep those that can be kept."""
         last = 0
-        for chunk in chunks:
-            if not self.parts or self.parts[-1][0] != chunk.file:
-                self.parts.append((chunk.file, self.parts[-1][1] + last if self.parts else 0))
-            if len(chunk.frame):
-                last = int(chunk.line[-1])
-                self.rows_read += len(chunk.frame)
-                self._take(chunk, self.parts[-1][1])
+        with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as writer:
+            written: Future[None] | None = None
+            for chunk in chunks:
+                if not self.parts or self.parts[-1][0] != chunk.file:
+                    self.parts.append((chunk.file, self.parts[-1][1] + last if self.parts else 0))
+                if len(chunk.frame):
+                    last = int(chunk.line[-1])
+                    self.rows_read += len(chunk.frame)
+                    block = self._checked(chunk, self.parts[-1][1], other)
+                    if written is not None:
+                        written.result()
+                    written = writer.submit(self.columns.append, block)  # while the next one is looked at
+            if written is not None:
+                written.result()
 
     def finish(self) -> None:
         """Sort the rows and look at the table as a whole; afterwards the problems are complete."""
-        self._spreads.tell_empty(self.file, self.problems, but={*self.layout.optional, *self._told})
+        self._numbers.spreads.tell_empty(self.file, self.problems, but={*self.layout.optional, *self._told})
         if not self.columns.rows:
             if not self.problems.lines:
                 self.problems.add(f"{self.file}: there is a header, but no row")
@@ -126,7 +128,7 @@ class Ingest:
             said.append(f"{self.file}: {entry['rows']} row(s) dropped: {column}the first: {entry['first'][0]}")
         if self.order_mended:
             said.append(f"{self.file}: the rows were not in the order of time; they were sorted")
-        return said + self._spreads.notes_on_constants(self.file, self._inputs())
+        return said + self._numbers.spreads.notes_on_constants(self.file, self._inputs())
 
     def manifest(self) -> dict[str, Any]:
         """What is known of a finished table besides its columns, as JSON holds it."""
@@ -156,23 +158,18 @@ class Ingest:
         file, before = next((part for part in reversed(self.parts) if part[1] < line), self.parts[0])
         return file, line - before
 
-    def _take(self, chunk: Chunk, before: int) -> None:
-        frame, line, problems = chunk.frame, chunk.line, self.problems
+    def _checked(self, chunk: Chunk, before: int, other: Executor) -> dict[str, Column]:
+        """A block's rows that can be kept; its numbers are judged by a thread, its keys by this one."""
+        frame, problems = chunk.frame, self.problems
         problems.begin_block(chunk.file)
         self._told |= chunk.told
+        judged = other.submit(self._numbers.judged, chunk)
         block: dict[str, Column] = {"timestamp": self._times(chunk)}
         block["instrument"] = self._instruments(chunk)
-        block["line"] = line + before
-        numbers = {name: self._numbers(frame[name], line) for name in self.layout.number_columns}
-        judged = {name: values for name, values in numbers.items() if name not in chunk.told}
-        checks.check_numbers(judged, line, problems, may_be_missing=self._may_be_missing)
-        whole = tuple(name for name in self.layout.whole if name in judged)
-        checks.check_whole(judged, whole, line, problems)
-        adjusted = {"adjusted close": self.layout.adjusted_close} if self.layout.adjusted_close else {}
-        checks.check_prices(numbers, {**self.layout.prices, **adjusted}, line, problems)
-        self._spreads.see(judged)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # in rows that are refused
-            block |= {f"prices.{name}": values for name, values in self._adjusted(numbers).items()}
+        block["line"] = chunk.line + before if before else chunk.line
+        numbers, found = judged.result()
+        problems.take_over(found)
+        block |= {f"prices.{name}": values for name, values in self._numbers.prices(numbers).items()}
         block |= {f"numbers.{name}": numbers[name] for name in self.layout.numbers}
         block |= {f"labels.{name}": coder.encode(frame[name]) for name, coder in self._label_coders.items()}
         for name, coder in self._category_coders.items():
@@ -180,7 +177,7 @@ class Ingest:
         out = problems.bad_rows(len(frame)) if self.rules.on_error == "drop" else self._without_key(len(frame))
         if chunk.told & {self.layout.timestamp, self.layout.instrument}:
             out[:] = True  # rows without a key are no rows
-        self.columns.append({name: values[~out] for name, values in block.items()} if out.any() else block)
+        return {name: values[~out] for name, values in block.items()} if out.any() else block
 
     def _times(self, chunk: Chunk) -> NDArray[np.int64]:
         if self.layout.timestamp in chunk.told:
@@ -193,24 +190,6 @@ class Ingest:
         codes = self._coder.encode(chunk.frame[self.layout.instrument])
         self.problems.add_where(self.layout.instrument, codes < 0, chunk.line, "the instrument is missing")
         return codes.astype(np.int64)
-
-    def _numbers(self, column: pl.Series, line: Lines) -> NDArray[np.float64]:
-        """(N,) float64, NaN where missing; text that is no number is told."""
-        if column.dtype != pl.String:
-            return column.cast(pl.Float64, strict=False).to_numpy()
-        texts = column.str.strip_chars()
-        numbers = texts.cast(pl.Float64, strict=False)
-        if numbers.null_count() > texts.null_count():
-            bad = (numbers.is_null() & texts.is_not_null() & (texts != "")).to_numpy()
-            self.problems.add_where(column.name, bad, line, _NOT_A_NUMBER, column.to_list())
-        return numbers.to_numpy()
-
-    def _adjusted(self, numbers: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        prices = {name: numbers[column] for name, column in self.layout.prices.items()}
-        if self.layout.adjusted_close is None:
-            return prices
-        factor = numbers[self.layout.adjusted_close] / prices["close"]
-        return {name: values / factor if name == "volume" else values * factor for name, values in prices.items()}
 
     def _inputs(self) -> list[str]:
         return [name for name in self.layout.numbers if name not in self.layout.optional]

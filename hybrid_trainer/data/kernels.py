@@ -23,6 +23,14 @@ def lagged(x: Values, lag: int) -> Values:
     return out
 
 
+def change(x: Values, lag: int) -> Values:
+    """x less what it was `lag` rows before; NaN in the first `lag` rows."""
+    out = np.empty_like(x)
+    out[:lag] = np.nan
+    np.subtract(x[lag:], x[: max(len(x) - lag, 0)], out=out[lag:])
+    return out
+
+
 def rolling_sum(x: Values, window: int) -> Values:
     """Sum of the last `window` rows."""
     return geometric_sum(x, 1.0, window)
@@ -30,7 +38,9 @@ def rolling_sum(x: Values, window: int) -> Values:
 
 def rolling_mean(x: Values, window: int) -> Values:
     """Mean of the last `window` rows."""
-    return rolling_sum(x, window) / window
+    total = rolling_sum(x, window)
+    total /= window
+    return total
 
 
 def geometric_sum(x: Values, decay: float, window: int) -> Values:
@@ -61,17 +71,34 @@ def rolling_min(x: Values, window: int) -> Values:
 
 
 def rolling_std(x: Values, window: int, ddof: int = 0) -> Values:
-    """Standard deviation of the last `window` rows, from squared distances to their mean; divided by window - ddof."""
+    """Standard deviation of the last `window` rows around their mean; divided by window - ddof."""
+    return rolling_mean_and_std(x, window, ddof)[1]
+
+
+def rolling_mean_and_std(x: Values, window: int, ddof: int = 0) -> tuple[Values, Values]:
+    """Mean and standard deviation of the last `window` rows; the mean has the bits of `rolling_mean`.
+
+    Chan, Golub, LeVeque (1983): two neighbouring parts with their sums and squared distances to their means make one.
+    """
     if window > len(x):
-        return np.full(len(x), np.nan)
-    mean = rolling_mean(x, window)[window - 1 :]
-    squares = np.zeros_like(mean)
-    for start in range(window):
-        distance = x[start : start + len(mean)] - mean
-        distance *= distance
-        squares += distance
-    squares /= window - ddof
-    return _from_row(np.sqrt(squares), window)
+        return np.full(len(x), np.nan), np.full(len(x), np.nan)
+    total: _Part | None = None  # of the last `have` rows, as in `geometric_sum`
+    part: _Part = x, None
+    have, width = 0, 1
+    while True:
+        if window & width:
+            total = part if total is None else _joined(_but_last(part, have), width, _but_first(total, width), have)
+            have += width
+        if have == window and total is not None:
+            break
+        part = _joined(_but_last(part, width), width, _but_first(part, width), width)
+        width *= 2
+    sums, squares = total
+    spread = sums - sums  # NaN where a row is infinite, whose distances would otherwise be so as well
+    if squares is not None:
+        spread += squares
+    spread /= window - ddof
+    return _from_row(sums / window, window), _from_row(np.sqrt(spread, out=spread), window)
 
 
 def mean_absolute_deviation(x: Values, window: int) -> Values:
@@ -102,6 +129,29 @@ def ratio(numerator: Values, denominator: Values, otherwise: float) -> Values:
     return np.where(denominator == 0, otherwise, numerator / denominator)
 
 
+_Part = tuple[Values, Values | None]  # sums, and squared distances to the mean, which one row has none of
+
+
+def _joined(older: _Part, n: int, newer: _Part, m: int) -> _Part:
+    """Parts of `n` rows and of the `m` rows behind them, as one."""
+    gap = older[0] - newer[0] if n == m else older[0] * m - newer[0] * n
+    gap *= gap
+    gap *= 1 / (2 * n if n == m else n * m * (n + m))  # dividing takes several times as long
+    for squares in (older[1], newer[1]):
+        if squares is not None:
+            gap += squares
+    return older[0] + newer[0], gap
+
+
+def _but_first(part: _Part, rows: int) -> _Part:
+    return part[0][rows:], None if part[1] is None else part[1][rows:]
+
+
+def _but_last(part: _Part, rows: int) -> _Part:
+    stop = len(part[0]) - rows
+    return part[0][:stop], None if part[1] is None else part[1][:stop]
+
+
 def _scaled(x: Values, factor: float) -> Values:
     return x if factor == 1.0 else x * factor
 
@@ -121,4 +171,7 @@ def _extreme(x: Values, window: int, pick: Callable[[Values, Values], Values]) -
 def _from_row(values: Values | None, window: int) -> Values:
     """Put NaN in front of values that begin in row window - 1."""
     assert values is not None
-    return np.concatenate([np.full(window - 1, np.nan), values])
+    out = np.empty(window - 1 + len(values))
+    out[: window - 1] = np.nan
+    out[window - 1 :] = values
+    return out

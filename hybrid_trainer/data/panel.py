@@ -21,8 +21,9 @@ from hybrid_trainer.errors import TableError
 from hybrid_trainer.version import __version__
 
 log = logging.getLogger(__name__)
-_FORMAT = 1  # of kept features; to be raised when a built-in feature's definition changes
+_FORMAT = 2  # of kept features; to be raised when a built-in feature's definition changes
 _ROWS = 1 << 15
+_ONE_THREAD = 1 << 15  # numbers: a larger product is done by threads that wait for each other, working
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +81,7 @@ def build_panel(
         room: where the features and the context go.
     """
     matrix, names = _feature_matrix(table, feature_set, extra_features, expressions or {}, features, room)
-    usable = np.empty(len(matrix), dtype=bool)
-    ones = np.ones(matrix.shape[1], dtype=np.float32)
-    for start in range(0, len(matrix), PIECE):
-        rows, found = matrix[start : start + PIECE], usable[start : start + PIECE]
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.isfinite(rows @ ones, out=found)  # a finite sum has finite parts; only the others need a closer look
-        odd = np.flatnonzero(~found)
-        found[odd] = np.isfinite(rows[odd]).all(axis=1)
+    usable = _usable(matrix)
     return Panel(
         features=matrix,
         feature_names=names,
@@ -98,6 +92,20 @@ def build_panel(
         instruments=table.instruments,
         segments=find_segments(usable, table.instrument, table.breaks),
     )
+
+
+def _usable(matrix: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(N,) bool: where every feature is a finite number."""
+    usable = np.empty(len(matrix), dtype=bool)
+    ones = np.ones(matrix.shape[1], dtype=np.float32)
+    rows = max(1, _ONE_THREAD // max(1, matrix.shape[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(matrix), rows):  # a finite sum has finite parts
+            np.isfinite(matrix[start : start + rows] @ ones, out=usable[start : start + rows])
+    for start in range(0, len(matrix), PIECE):  # only the others need a closer look
+        odd = np.flatnonzero(~usable[start : start + PIECE]) + start
+        usable[odd] = np.isfinite(matrix[odd]).all(axis=1)
+    return usable
 
 
 def _feature_matrix(

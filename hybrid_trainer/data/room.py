@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.runs.atomic import replacing
+from hybrid_trainer.runs.write_back import WriteBack
 
 PIECE = 1 << 20  # rows that are gone through at a time, where a whole array would need memory of its own
 _SMALL = 1 << 24  # bytes that are not worth a file
@@ -32,7 +33,8 @@ class Room:
 
     Args:
         folder: the cache folder; None keeps everything in memory.
-        in_memory: bytes up to which an array that is kept is also read into memory.
+        in_memory: bytes up to which an array that is kept counts as one in memory: where there is enough, the pages
+            of its file stay there, and a copy would take as much once more.
     """
 
     def __init__(self, folder: Path | None = None, in_memory: int = 0) -> None:
@@ -59,34 +61,30 @@ class Room:
     def kept(
         self, key: str, shape: tuple[int, ...], dtype: DTypeLike, fill: Callable[[NDArray[Any]], None]
     ) -> NDArray[Any]:
-        """An array under a key: an earlier run's, or a new one that `fill` writes to.
+        """An array under a key, to be read only: an earlier run's, or a new one that `fill` writes to.
 
         It is written aside and renamed when it is whole: of several processes one wins, and all of them work.
         """
-        assert self.folder is not None
         panels = self._folder("panels")
         path = panels / f"{key}.bin"
         size = math.prod(shape) * np.dtype(dtype).itemsize
+        if not size:
+            return np.empty(shape, dtype=dtype)
         there = path.is_file() and path.stat().st_size == size
         if not there:
             sweep(panels, ".*.bin.*")
-        if size <= self.in_memory:
-            if there:
-                return np.fromfile(path, dtype=dtype).reshape(shape)
-            made = np.empty(shape, dtype=dtype)
-            fill(made)
-            with replacing(path) as temporary:
-                _reserve(temporary, size)
-                with temporary.open("r+b") as stream:
-                    made.tofile(stream)
-            return made
-        if not there:
             with replacing(path) as temporary:
                 _reserve(temporary, size)
                 mapped = np.memmap(temporary, dtype=dtype, mode="r+", shape=shape)
-                fill(mapped)
+                ahead = WriteBack(lambda: [temporary])
+                try:
+                    fill(mapped)
+                finally:
+                    ahead.stop()
+                ahead.finish()
                 mapped.flush()
-        return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+        found = np.memmap(path, dtype=dtype, mode="r", shape=shape)
+        return found if size > self.in_memory else found.view(np.ndarray)
 
     def _folder(self, name: str) -> Path:
         assert self.folder is not None

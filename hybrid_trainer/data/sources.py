@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -101,7 +102,7 @@ class _Source:
 
     Attributes:
         stamp, digest: whether the content has changed, told by looks alone, and told by the content.
-        newest: ns, when it was last written to.
+        size: bytes. newest: ns, when it was last written to.
         chunks: its rows as blocks, read fast or with care. faults: what is known to be wrong before any row is read.
         fast: whether there are two ways of reading.
     """
@@ -111,6 +112,7 @@ class _Source:
     rules: Rules
     stamp: Callable[[], str]
     digest: Callable[[], str]
+    size: int
     newest: int
     chunks: Callable[[Problems, bool], Iterable[Chunk]]
     faults: list[str]
@@ -130,6 +132,7 @@ def _file_source(path: Path, rules: Rules, layout_of: Callable[[list[str], str],
         rules=rules,
         stamp=lambda: stamp(parts),
         digest=lambda: content_digest(path, parts),
+        size=sum(part.path.stat().st_size for part in parts),
         newest=max(part.path.stat().st_mtime_ns for part in parts),
         chunks=lambda problems, careful: chunks_of(parts, columns, layout, problems, careful=careful),
         faults=faults,
@@ -146,6 +149,7 @@ def _synthetic_source(config: SyntheticData, targets: dict[str, TargetConfig], r
         rules=rules,
         stamp=lambda: digest,
         digest=lambda: digest,
+        size=0,
         newest=0,
         chunks=lambda problems, careful: frame_chunks(SYNTHETIC, frame),
         faults=[],
@@ -156,23 +160,36 @@ def _synthetic_source(config: SyntheticData, targets: dict[str, TargetConfig], r
 def _table(source: _Source, most_in_memory: int | None, store: Store) -> Table:
     """Take a table from the store, or read it: fast, and where anything is odd again with care."""
     looks = source.stamp()
-    digest = (most_in_memory is not None and store.digest(looks)) or source.digest()
-    table = None if most_in_memory is None else store.open(_key(source, digest), source.file)
-    if table is not None:
-        if fault := source.rules.length_fault(source.file, table.blocks):
-            raise TableError(fault)
-    else:
-        try:
-            table = _ingested(source, looks, digest, most_in_memory, store, careful=not source.fast)
-        except OddFileError:
-            table = _ingested(source, looks, digest, most_in_memory, store, careful=True)
+    known = None if most_in_memory is None else store.digest(looks)
+    if known is None and most_in_memory is not None and store.holds(_kind(source)):
+        known = source.digest()  # first, since the table may be there
+    table = None if most_in_memory is None or known is None else store.open(_key(source, known), source.file)
+    if table is None:
+        with ThreadPoolExecutor(1) as pool:  # the file is hashed while it is read
+            digest = (lambda: known) if known is not None else pool.submit(source.digest).result
+            table = _read(source, looks, digest, most_in_memory, store)
+    elif fault := source.rules.length_fault(source.file, table.blocks):
+        raise TableError(fault)
     if isinstance(table.timestamp, np.memmap):
-        store.remember(looks, digest, source.newest)
+        store.remember(looks, table.sha256, source.newest)
     return table
 
 
+def _read(source: _Source, looks: str, digest: Callable[[], str], most_in_memory: int | None, store: Store) -> Table:
+    try:
+        return _ingested(source, looks, digest, most_in_memory, store, careful=not source.fast)
+    except OddFileError:
+        return _ingested(source, looks, digest, most_in_memory, store, careful=True)
+
+
 def _ingested(
-    source: _Source, looks: str, digest: str, most_in_memory: int | None, store: Store, *, careful: bool
+    source: _Source,
+    looks: str,
+    digest: Callable[[], str],
+    most_in_memory: int | None,
+    store: Store,
+    *,
+    careful: bool,
 ) -> Table:
     columns = Columns(most_in_memory, store.new_folder)
     try:
@@ -185,15 +202,16 @@ def _ingested(
             raise OddFileError  # a line of a CSV file is counted only by the careful reader
         if source.rules.on_error == "raise" or ingest.problems.whole_file:
             ingest.problems.raise_if_any()
+        sha256 = digest()
         if source.stamp() != looks:
             raise TableError(f"{source.file}: the file changed while it was read; start again when it is complete")
-        manifest = ingest.manifest() | {"sha256": digest, "version": VERSION}
+        manifest = ingest.manifest() | {"sha256": sha256, "version": VERSION}
         if columns.folder is None:
             return table_of(columns, manifest)
-        store.publish(_key(source, digest), columns, manifest)
+        store.publish(_key(source, sha256), columns, manifest)
     finally:
         columns.discard_files()
-    table = store.open(_key(source, digest), source.file)
+    table = store.open(_key(source, sha256), source.file)
     if table is None:
         raise TableError(f"{source.file}: its copy in {store.folder} was removed while it was being made; start again")
     return table
@@ -201,11 +219,17 @@ def _ingested(
 
 def _key(source: _Source, digest: str) -> str:
     """The name of a stored table: all that its content depends on."""
+    kind = _kind(source)
+    return kind + hashlib.sha256(f"{kind}{digest}".encode()).hexdigest()[len(kind) :]
+
+
+def _kind(source: _Source) -> str:
+    """How the names begin of all tables that differ in their content alone."""
     told = {
         "version": VERSION,
         "on_error": source.rules.on_error,
-        "content": digest,
+        "size": source.size,
         "layout": asdict(source.layout),
         "missing": source.rules.missing,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]

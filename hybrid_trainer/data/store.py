@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from hybrid_trainer.data.table import Coded, Table
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.runs.atomic import umask, write_json, write_text
 
-VERSION = 2
+VERSION = 3
 _MANIFEST = "manifest.json"
 _TUPLES = ("numbers", "labels", "optional", "whole", "categories")
 _SETTLED = 2_000_000_000  # ns: a file written to more recently may change once more under the same time stamp
@@ -53,6 +52,10 @@ class Store:
                 arrays[name] = np.memmap(path, dtype=np.dtype(kind), mode="r", shape=(manifest["rows"],))
         return _table(arrays, manifest | {"key": key}) if len(arrays) == len(manifest["columns"]) else None
 
+    def holds(self, kind: str) -> bool:
+        """Whether there is a table whose key begins so."""
+        return next(self._tables.glob(f"{kind}*"), None) is not None
+
     def new_folder(self) -> Path:
         """A folder to write columns to, next to where they will stand."""
         try:
@@ -70,8 +73,7 @@ class Store:
         assert columns.folder is not None
         folder, place = columns.folder, self._tables / key
         write_json(folder / _MANIFEST, manifest | {"rows": columns.rows, "columns": columns.types()})
-        with ThreadPoolExecutor() as pool:  # the disk does the work
-            list(pool.map(_sync, [columns.path(name) for name in columns.names]))
+        columns.sync()
         folder.chmod(0o777 & ~umask())  # the maker's alone until here
         if place.exists() and self.open(key, "") is None:
             shutil.rmtree(place, ignore_errors=True)  # damaged
@@ -151,11 +153,3 @@ def _table(arrays: dict[str, Any], manifest: dict[str, Any]) -> Table:
         report=manifest["report"],
         key=manifest.get("key", ""),
     )
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

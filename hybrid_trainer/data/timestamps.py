@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hybrid_trainer.data.checks import Problems
+from hybrid_trainer.data.fixed_times import read_fixed
 
 _FORMATS = (
     "%Y-%m-%d",
@@ -31,6 +32,7 @@ _LARGEST_US = 9_223_372_036_854_775  # int64 ns end in the year 2262
 _LARGEST = np.iinfo(np.int64).max
 _UNIX_DIGITS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 RIGHT = "write ISO dates (2013-03-01, 2013-03-01T16:00:00Z) or integers"
+_FEW = 100  # texts that are tried first
 _ROWS = 1 << 20  # at a time, where a whole column is rewritten
 _MICROSECOND_CHARACTERS = 26  # of 2013-03-01T16:00:00.123456; finer times are longer
 
@@ -101,8 +103,11 @@ class Clock:
         return column.fill_null(0).to_numpy().astype(np.int64)
 
     def _texts(self, column: pl.Series, line: Times, problems: Problems) -> Times:
-        if self.kind == "texts" and (stamps := _parse_plain(column, self._form)) is not None:
-            return _to_ns(stamps)  # nearly every block of nearly every file
+        if self.kind == "texts":  # nearly every block of nearly every file ends here
+            plain = read_fixed(column, self._form, self._plain)
+            plain = self._plain(column) if plain is None else plain
+            if plain is not None:
+                return plain
         texts = column.str.strip_chars()
         if self.kind is None and texts.null_count() < len(texts):
             self._decide(texts)
@@ -119,6 +124,10 @@ class Clock:
             stamps = pl.select(pl.when(~pl.lit(pl.Series(far))).then(stamps)).to_series()
         return _to_ns(stamps)
 
+    def _plain(self, texts: pl.Series) -> Times | None:
+        stamps = _parse_plain(texts, self._form)
+        return None if stamps is None else _to_ns(stamps)
+
     def _decide(self, texts: pl.Series) -> None:
         """Take the one way of reading that fits most rows."""
         given = len(texts) - texts.null_count()
@@ -126,13 +135,7 @@ class Clock:
         self.kind = "integers" if 2 * numbers > given else "texts"
         if self.kind == "integers":
             return
-        fewest = len(texts) + 1
-        for form in (*_FORMATS, *_OFFSET_FORMATS):
-            missing = _parse(texts, form)[0].null_count()
-            if missing < fewest:
-                self._form, fewest = form, missing
-            if missing == texts.null_count():
-                break
+        self._form = _fitting_form(texts)
         self.zoned = self._form in _OFFSET_FORMATS
 
     def _tell_unread(
@@ -173,6 +176,19 @@ class Clock:
             has = "times with a zone, where there was none" if zoned else "times without a zone, where there was one"
             self._refuse(f"it holds {has} before; write all with a zone, or all without", column, problems)
         self.zoned = zoned
+
+
+def _fitting_form(texts: pl.Series) -> str:
+    """The first form that fits all texts, or else the one that fits most."""
+    few = texts.head(_FEW)
+    for form in (*_FORMATS, *_OFFSET_FORMATS):  # a form that doesn't fit is slow to be found out
+        if _unread(few, form) == 0 == _unread(texts, form):
+            return form
+    return min((*_FORMATS, *_OFFSET_FORMATS), key=lambda form: _unread(texts, form))
+
+
+def _unread(texts: pl.Series, form: str) -> int:
+    return _parse(texts, form)[0].null_count() - texts.null_count()
 
 
 def _parse(texts: pl.Series, form: str) -> tuple[pl.Series, NDArray[np.bool_]]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hybrid_trainer.runs.write_back import sync
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -20,11 +22,10 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(temporary)
         temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
@@ -55,14 +56,6 @@ def without_nan(content: Any) -> Any:
     if isinstance(content, float) and (content != content or content in (float("inf"), float("-inf"))):
         return None
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def umask() -> int:

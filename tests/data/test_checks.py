@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hybrid_trainer.data.checks import MISSING, Problems, Spreads, check_numbers, check_prices
+from hybrid_trainer.data.checks import MISSING, Problems, Spreads, check_numbers, check_prices, ends_of
 from hybrid_trainer.errors import TableError
 
 NAN, INF = np.nan, np.inf
@@ -24,6 +24,27 @@ def test_without_a_fault_nothing_is_raised(problems: Problems) -> None:
     problems.add_where("x", np.array([False, False]), lines_from(2, 2), "is wrong")
     problems.raise_if_any()
     assert problems.lines == []
+
+
+def test_what_was_found_elsewhere_stands_behind_what_was_found_here(problems: Problems) -> None:
+    line, two = lines_from(2, 4), np.array([True, True, False, False])
+    other = Problems("t.csv")
+    problems.add_where("x", two, line, "is wrong")
+    other.add_where("y", ~two, line, "is odd", mendable=False)
+    other.add_where("x", ~two, line, "is wrong")
+    other.add("t.csv: something else")
+    problems.take_over(other)
+    assert problems.lines == [
+        "t.csv: something else",
+        "t.csv:2: column 'x': is wrong",
+        "t.csv:3: column 'x': is wrong",
+        "t.csv:4: column 'x': is wrong (and 1 more such rows)",
+        "t.csv:4: column 'y': is odd",
+        "t.csv:5: column 'y': is odd",
+    ]
+    assert problems.rows_with_a_fault_in("x", 4).all()
+    assert problems.rows_with_a_fault_in("y", 4).tolist() == (~two).tolist()
+    assert problems.whole_file
 
 
 def test_all_faults_are_raised_together(problems: Problems) -> None:
@@ -50,7 +71,7 @@ def test_braces_in_a_value_are_shown_as_they_are(problems: Problems) -> None:
 
 def test_infinity_is_wrong_everywhere_and_a_missing_value_where_it_may_not_be(problems: Problems) -> None:
     numbers = {"x": np.array([1, NAN, INF]), "y": np.array([NAN, -INF, 2])}
-    check_numbers(numbers, lines_from(5, 3), problems, may_be_missing=("y",))
+    check_numbers(numbers, ends_of(numbers), lines_from(5, 3), problems, may_be_missing=("y",))
     assert problems.lines == [
         "t.csv:7: column 'x': inf is not a finite number",
         "t.csv:6: column 'x': a value is missing; fill it, or train with data.missing=gap "
@@ -68,7 +89,7 @@ def test_prices_are_positive_volumes_are_not_negative_and_a_high_is_not_below_it
         "V": np.array([0.0, 1.0, -1.0, 1.0]),
     }
     names = dict(zip(("open", "high", "low", "close", "volume"), columns, strict=True))
-    check_prices(columns, names, lines_from(2, 4), problems)
+    check_prices(columns, ends_of(columns), names, lines_from(2, 4), problems)
     assert problems.lines == [
         "t.csv:3: column 'O': 0 is not positive; a price is above 0",
         "t.csv:5: column 'C': -2.5 is not positive; a price is above 0",
@@ -79,7 +100,7 @@ def test_prices_are_positive_volumes_are_not_negative_and_a_high_is_not_below_it
 
 def test_a_missing_price_is_neither_positive_nor_negative(problems: Problems) -> None:
     columns = {"high": np.array([NAN, 1.0]), "low": np.array([1.0, NAN])}
-    check_prices(columns, {"high": "high", "low": "low"}, lines_from(2, 2), problems)
+    check_prices(columns, ends_of(columns), {"high": "high", "low": "low"}, lines_from(2, 2), problems)
     assert problems.lines == []
 
 
@@ -121,8 +142,9 @@ def test_a_column_without_any_value_is_one_fault_and_a_constant_one_is_a_note(pr
     spreads = Spreads()
     for block in ([NAN, NAN], [NAN, NAN]):
         numbers = {"empty": np.array(block), "same": np.array([4.0, NAN]), "label": np.array(block)}
-        check_numbers(numbers, lines_from(2, 2), problems, may_be_missing=("label", "same"))
-        spreads.see(numbers | {"late": np.array([1.0, 2.0]) if not problems.lines else np.array([NAN, 3.0])})
+        check_numbers(numbers, ends_of(numbers), lines_from(2, 2), problems, may_be_missing=("label", "same"))
+        numbers["late"] = np.array([1.0, 2.0]) if not problems.lines else np.array([NAN, 3.0])
+        spreads.see(numbers, ends_of(numbers))
     spreads.tell_empty("t.csv", problems, but={"label"})
     assert problems.lines == ["t.csv: column 'empty' holds no value in any row; leave it out, or fill it"]
     assert spreads.notes_on_constants("t.csv", ["same", "late", "empty"]) == [
@@ -134,7 +156,7 @@ def test_a_column_without_any_value_is_one_fault_and_a_constant_one_is_a_note(pr
 def test_an_empty_column_whose_fault_is_another_one_is_not_told_twice(problems: Problems) -> None:
     problems.add_where("x", np.array([True]), lines_from(2, 1), "'a' is not a number")
     spreads = Spreads()
-    spreads.see({"x": np.array([NAN])})
+    spreads.see({"x": np.array([NAN])}, {"x": (NAN, NAN)})
     spreads.tell_empty("t.csv", problems, but=set())
     assert problems.lines == ["t.csv:2: column 'x': 'a' is not a number"]
     assert not problems.is_told("x", besides="'a' is not a number")

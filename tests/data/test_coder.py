@@ -25,8 +25,12 @@ def coded(blocks: list[list[Any]], *, classes: bool = False, dtype: Any = None) 
 
 
 @SOME_EXAMPLES
-@given(blocks=st.lists(st.lists(st.none() | st.text(max_size=3), max_size=8), min_size=1, max_size=4))
-def test_the_texts_come_back_whatever_they_are(blocks: list[list[str | None]]) -> None:
+@given(
+    blocks=st.lists(st.lists(st.none() | st.text(max_size=3), max_size=8), min_size=1, max_size=4),
+    times=st.sampled_from([1, 9]),  # one after the other, or in long runs
+)
+def test_the_texts_come_back_whatever_they_are(blocks: list[list[str | None]], times: int) -> None:
+    blocks = [[text for text in block for _ in range(times)] for block in blocks]
     assert coded(blocks, dtype=pl.String) == [text for block in blocks for text in block]
 
 

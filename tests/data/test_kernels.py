@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from hybrid_trainer.data.kernels import (
     Values,
+    change,
     geometric_sum,
     lagged,
     mean_absolute_deviation,
@@ -19,6 +21,7 @@ from hybrid_trainer.data.kernels import (
     ratio,
     rolling_max,
     rolling_mean,
+    rolling_mean_and_std,
     rolling_min,
     rolling_std,
     rolling_sum,
@@ -98,6 +101,30 @@ def test_the_deviation_of_a_sample_divides_by_one_less() -> None:
 def test_a_memory_leaves_less_behind_than_it_says() -> None:
     for decay in (0.5, 13 / 14, 25 / 27):
         assert decay ** memory(decay) <= 1e-3 < decay ** (memory(decay) - 1)
+
+
+@SOME_EXAMPLES
+@given(window=st.integers(1, 70), level=st.sampled_from([0.0, 1.0, 4.6, 1e4]), seed=st.integers(0, 2**32 - 1))
+def test_a_deviation_is_as_exact_as_the_rows_are(window: int, level: float, seed: int) -> None:
+    x = level + np.random.default_rng(seed).normal(size=80)
+    mean, deviation = rolling_mean_and_std(x, window)
+    np.testing.assert_array_equal(bits(mean), bits(rolling_mean(x, window)))
+    found = deviation[window - 1 :]
+    for value, rows in zip(found.tolist(), sliding_window_view(x, window).tolist(), strict=True):
+        assert value == pytest.approx(statistics.pstdev(rows), rel=1e-15 * (10 + 10 * level), abs=1e-15 * level)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_there_is_no_deviation_around_an_infinity_and_none_where_nothing_moves() -> None:
+    x = np.array([1.0, 2.0, np.inf, 4.0, 5.0, 5.0])
+    np.testing.assert_array_equal(rolling_std(x, 2), [np.nan, 0.5, np.nan, np.nan, 0.5, 0.0])
+    assert rolling_std(np.full(40, 0.1), 32)[-1] == 0
+
+
+def test_a_change_is_the_difference_to_a_lag() -> None:
+    x = np.array([1.0, 2.0, 4.0])
+    for lag in (0, 1, 2, 5):
+        np.testing.assert_array_equal(change(x, lag), x - lagged(x, lag))
 
 
 def test_the_weights_of_a_truncated_mean_sum_to_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,29 @@ def test_a_second_run_reads_nothing(load: Load, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sources, "chunks_of", no_reading)
     monkeypatch.setattr(sources, "content_digest", no_reading)
     assert len(load()) == 120
+
+
+def test_what_may_be_there_is_hashed_first_and_all_else_while_it_is_read(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, chunks_of = sources.content_digest, sources.chunks_of
+    told = threading.Event()
+
+    def digest_behind(*given: Any) -> str:
+        assert told.wait(60), "nothing was read before the file was hashed"
+        return hashed(*given)
+
+    def telling(*given: Any, **options: Any) -> Any:
+        told.set()
+        return chunks_of(*given, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "content_digest", digest_behind)
+        patch.setattr(sources, "chunks_of", telling)
+        first = load()
+    (tmp_path / "u.csv").write_bytes((tmp_path / "t.csv").read_bytes())
+    monkeypatch.setattr(sources, "chunks_of", no_reading)
+    assert load(path=tmp_path / "u.csv").sha256 == first.sha256
 
 
 def test_a_small_table_leaves_nothing_behind(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
