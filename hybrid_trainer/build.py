@@ -168,6 +168,8 @@ def callbacks(
     stopping = settings.early_stopping
     if stopping.enabled:
         chosen.append(EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience))
+    if settings.resources.enabled:  # before the checkpoint: a run that is killed behind it has drawn the epoch's points
+        chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     checkpoint = settings.checkpoint
     chosen.append(
         Checkpoint(
@@ -178,8 +180,6 @@ def callbacks(
             fingerprint=fingerprint,
         )
     )
-    if settings.resources.enabled:
-        chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
     if settings.progress.enabled:
         chosen.append(ProgressReport())
     return chosen

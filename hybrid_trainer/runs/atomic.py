@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+# What a killed process leaves of what is written here and of a bundle: .NAME.xxxxxxxx, in some moments with .former.
+_LEFTOVER = re.compile(r"\.(.+\.(json|jsonl|yaml|pt|sha256|png|parquet)|model)\.[a-z0-9_]{8}(\.former)?")
 
 
 @contextmanager
@@ -28,6 +33,17 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder that nobody else writes to, and below it."""
+    for path in list(folder.rglob(".*")):
+        if not _LEFTOVER.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_trainer.errors import RunDirError
-from hybrid_trainer.runs.atomic import without_nan, write_json, write_text
+from hybrid_trainer.runs.atomic import remove_leftovers, umask, without_nan, write_json, write_text
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
 RECORD = "run.json"
@@ -91,6 +92,7 @@ def claimed(
     path.mkdir(parents=True, exist_ok=True)
     _claim(path, record)
     with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+        remove_leftovers(path)
         _write_config(path, config_yaml, overrides)
         yield run
 
@@ -109,6 +111,7 @@ def reopened(
         RunDirError: no run is there, or another process works on it.
     """
     with _locked(path):
+        remove_leftovers(path)
         record = read_record(path)
         again = {"at": _now(), "before": record["status"], "overrides": added, "command": provenance()["command"]}
         record |= {
@@ -180,16 +183,21 @@ def _write_config(path: Path, config_yaml: str, overrides: list[str]) -> None:
 
 
 def _claim(path: Path, record: dict[str, Any]) -> None:
-    """Create the record exclusively: of any number of processes, one gets the directory."""
+    """Create the record, whole and exclusively: of any number of processes, one gets the directory."""
+    handle, temporary = tempfile.mkstemp(dir=path, prefix=f".{RECORD}.")
     try:
-        handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(without_nan(record), stream, indent=2)
+        os.chmod(temporary, 0o666 & ~umask())
+        os.link(temporary, path / RECORD)  # unlike a rename, it replaces nothing
+    except (FileExistsError, FileNotFoundError):  # not found: who has got the directory has tidied it up
         raise RunDirError(
             f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
             f"one, or a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
         ) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(without_nan(record), stream, indent=2)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
 
 
 def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:
