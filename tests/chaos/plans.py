@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,12 +19,12 @@ from hybrid_trainer.trainer import Trainer
 def follow(plan: dict[str, Any]) -> Iterator[None]:
     """Carry out a plan while the block runs.
 
-    kill_at N: SIGKILL at the N-th point of all checkpoint writes; points FILE: where to note how many there were, or
-    which one killed. file_size N: no file may grow larger. steps FILE: a line per finished step.
+    kill_at N: the signal `number` (SIGKILL) at the N-th point of all checkpoint writes; points FILE: where to note how
+    many there were, or where that was. file_size N: no file may grow larger. steps FILE: a line per finished step.
     """
     with ExitStack() as stack:
         if "points" in plan:
-            stack.enter_context(Points(Path(plan["points"]), plan.get("kill_at")))
+            stack.enter_context(Points(Path(plan["points"]), plan.get("kill_at"), plan.get("number", 9)))
         if "file_size" in plan:
             resource.setrlimit(resource.RLIMIT_FSIZE, (plan["file_size"], plan["file_size"]))
         if "steps" in plan:
@@ -40,9 +39,10 @@ class Points:
     checkpoints are removed.
     """
 
-    def __init__(self, notes: Path, kill_at: int | None) -> None:
+    def __init__(self, notes: Path, kill_at: int | None, number: int) -> None:
         self.notes = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.kill_at = kill_at
+        self.number = number
         self.count = 0
         self.depth = 0
         self.stack = ExitStack()
@@ -68,7 +68,7 @@ class Points:
         self.count += 1
         if self.count == self.kill_at:
             os.pwrite(self.notes, name.encode(), 0)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 
     def _inside(self, method: Callable[..., None]) -> Callable[..., None]:
         def inside(*arguments: Any) -> None:

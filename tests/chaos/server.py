@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ WARM = (
     "hybrid_trainer.engine.collect",
     "tests.chaos.plans",
 )
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WAIT_S = 0.0005
 _HANGS_S = 300.0
 
@@ -45,6 +47,7 @@ def main() -> None:
     _say({"ready": os.getpid()})
     for line in sys.stdin:
         order = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child can handle them
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:
@@ -53,8 +56,16 @@ def main() -> None:
 
 
 def _child(order: dict[str, Any]) -> None:
-    from hybrid_trainer.__main__ import run
+    from hybrid_trainer import __main__ as program
     from tests.chaos.plans import follow
+
+    dispatch = program._dispatch
+
+    def listening(arguments: list[str]) -> int:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return dispatch(arguments)
+
+    program._dispatch = listening
 
     handle = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for stream in (1, 2):
@@ -63,7 +74,7 @@ def _child(order: dict[str, Any]) -> None:
     try:
         os.chdir(Path(order["output"]).parent)
         with follow(order["plan"]):
-            status = run(order["arguments"])
+            status = program.run(order["arguments"])
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
