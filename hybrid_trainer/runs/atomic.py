@@ -24,15 +24,27 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        with named_in_errors(path):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.chmod(0o666 & ~umask())
+            temporary.replace(path)
+            _sync_folder(path.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Where a write fails, say of which file: of itself the system only says that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def remove_leftovers(folder: Path) -> None:

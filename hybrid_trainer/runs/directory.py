@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_trainer.errors import RunDirError
-from hybrid_trainer.runs.atomic import remove_leftovers, umask, without_nan, write_json, write_text
+from hybrid_trainer.runs.atomic import named_in_errors, remove_leftovers, umask, without_nan, write_json, write_text
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
 RECORD = "run.json"
@@ -184,20 +184,20 @@ def _write_config(path: Path, config_yaml: str, overrides: list[str]) -> None:
 
 def _claim(path: Path, record: dict[str, Any]) -> None:
     """Create the record, whole and exclusively: of any number of processes, one gets the directory."""
-    handle, temporary = tempfile.mkstemp(dir=path, prefix=f".{RECORD}.")
+    handle, name = tempfile.mkstemp(dir=path, prefix=f".{RECORD}.")
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with named_in_errors(path / RECORD), os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(without_nan(record), stream, indent=2)
-        os.chmod(temporary, 0o666 & ~umask())
-        os.link(temporary, path / RECORD)  # unlike a rename, it replaces nothing
+        temporary.chmod(0o666 & ~umask())
+        (path / RECORD).hardlink_to(temporary)  # unlike a rename, it replaces nothing
     except (FileExistsError, FileNotFoundError):  # not found: who has got the directory has tidied it up
         raise RunDirError(
             f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
             f"one, or a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
         ) from None
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
 
 
 def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:

@@ -20,7 +20,7 @@ sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat
 # What a run imports; torch._dynamo: deterministic mode does. None of them uses its threads before it is asked to work.
 WARM = (
     "torch._dynamo",
-    "torch.utils.tensorboard",
+    "tensorboard.summary.writer.record_writer",
     "matplotlib.pyplot",
     "skops.io",
     "polars",

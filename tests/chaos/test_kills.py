@@ -1,4 +1,4 @@
-"""Runs that are killed again and again, anywhere and inside a checkpoint write, end in the bits of an undisturbed one."""
+"""Runs that are killed again and again, anywhere and inside a checkpoint write, end in an undisturbed run's bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.runs import CONFIGS, Server, Straight, assert_same, begun, first, go_on, record
+from tests.chaos.runs import CONFIGS, Server, Straight, assert_same, begun, first, go_on, tell
 
 KILLS = 4
 """Per test, two of them inside a checkpoint write."""
@@ -47,7 +47,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(
         number += 1
         assert ended.killed or ended.status == 0, f"{told}\n{ended.said}"
         if not ended.killed:
-            print("\n".join(told))  # shown where what follows fails
+            tell(*told)
             assert_same(run, whole)
     record_property("chaos: kills", KILLS)
     record_property("chaos: kills inside a checkpoint write", KILLS // 2)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at random moments: an orderly end, no finished step lost, and the same bits when the run goes on."""
+"""SIGTERM and SIGINT at random moments: an orderly end, no finished step lost, the same bits when the run goes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.runs import CONFIGS, Ended, Server, Straight, assert_same, begun, files, first, go_on, record
+from tests.chaos.runs import CONFIGS, Ended, Server, Straight, assert_same, begun, files, first, go_on, record, tell
 
 PER_KILLS = 4
 """A signal per so many kills that are asked for, two signals at once per four times as many."""
@@ -17,9 +17,7 @@ PER_KILLS = 4
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test per signal; its number is the seed of all that is random in it."""
     per = PER_KILLS if "one" in metafunc.function.__name__ else 4 * PER_KILLS
-    metafunc.parametrize(
-        "seed", range(-(-metafunc.config.getoption("kills") // per)), ids=lambda seed: f"seed{seed}"
-    )
+    metafunc.parametrize("seed", range(-(-metafunc.config.getoption("kills") // per)), ids=lambda seed: f"seed{seed}")
 
 
 def test_one_signal_ends_a_run_behind_the_step_and_it_goes_on_to_the_same_bits(
@@ -34,7 +32,7 @@ def test_one_signal_ends_a_run_behind_the_step_and_it_goes_on_to_the_same_bits(
     plan = {"signals": [(draw.uniform(0, whole.seconds), number)]}
     if seed % 4 == 1:
         plan = {"points": str(tmp_path / "points"), "kill_at": draw.randint(1, whole.points), "number": number}
-    print(plan)
+    tell(str(plan))
     ended = server.run(tmp_path, first(whole.config, run), steps=str(tmp_path / "steps"), **plan)
     if (run / "run.json").exists() and record(run)["status"] == "complete":
         assert ended.status in (0, 128 + number), ended.said  # it came behind the last word
@@ -60,7 +58,7 @@ def test_two_signals_lose_nothing_that_a_checkpoint_holds(
     numbers = draw.choices([2, 15], k=2)
     at = draw.uniform(0.2, 0.8) * whole.seconds
     signals = [(at, numbers[0]), (at + draw.uniform(0, 0.02), numbers[1])]
-    print(signals)
+    tell(str(signals))
     ended = server.run(tmp_path, first(whole.config, run), signals=signals)
     assert ended.status in {128 + number for number in numbers}, ended.said
     assert_goes_on(server, run, whole)
