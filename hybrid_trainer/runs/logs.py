@@ -31,7 +31,7 @@ class _Console(logging.StreamHandler[TextIO]):
 class _File(logging.FileHandler):
     """A log that can't be written ends the run as any other file does; logging itself would only print a trace."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802: logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Raise what went wrong."""
         with named_in_errors(Path(self.baseFilename)):
             raise
