@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,8 @@ def _all_of_it(config: Config, run: RunDirectory) -> None:
             _run(config, run, table)
         except BaseException:
             if any(run.checkpoints.glob("last-*.pt")):
-                log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
+                with suppress(OSError):  # where the log is what failed
+                    log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
             raise
 
 

@@ -129,7 +129,7 @@ def plateau(optimizer: torch.optim.Optimizer) -> Schedule:
 
 FITS = {
     "fp16": Fit(step={"precision": "fp16", "dropout": 0.3}, schedule=cosine),
-    "plateau": Fit(step={"learning_rate": 0.1, "dropout": 0.1}, schedule=plateau, accumulate=1, epochs=7, patience=4),
+    "plateau": Fit(step={"learning_rate": 0.1, "dropout": 0.1}, schedule=plateau, accumulate=1, epochs=7, patience=3),
     "not finite": Fit(
         step={"optimizer": "sgd"}, schedule=Schedule, accumulate=1, panel=with_an_infinite_label(PANEL, 20), epochs=1
     ),

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_trainer.runs.atomic import remove_leftovers, replacing, without_nan, write_bytes, write_json, write_text
+from hybrid_trainer.runs.atomic import (
+    named_in_errors,
+    remove_leftovers,
+    replacing,
+    without_nan,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_written_file_holds_the_content_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -107,3 +115,14 @@ def test_a_file_that_is_being_written_has_a_name_that_is_found_as_a_leftover(tmp
         remove_leftovers(tmp_path)
         assert not temporary.exists()
         temporary.touch()
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"), named_in_errors(full):
+        full.write_text("text")
+
+
+def test_an_error_that_names_its_file_is_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"), named_in_errors(tmp_path / "a.txt"):
+        (tmp_path / "nowhere").read_text()
