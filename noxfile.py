@@ -1,4 +1,4 @@
-"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `docs`."""
+"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `docs`."""
 
 import nox
 
@@ -40,6 +40,15 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/epoch.py", *session.posargs)
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/size.py")
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill -9, signals, full disks and flipped bits at length; the suite does a few of each."""
+    install(session)
+    session.run(
+        "python", "-m", "pytest", "tests/chaos", "tests/end_to_end/test_resume.py", "--kills=200", *session.posargs
+    )
 
 
 @nox.session

@@ -227,9 +227,10 @@ def callbacks(
     tensorboard = TensorBoard(log_dir) if settings.tensorboard.enabled else None
     if tensorboard is not None:
         chosen.append(tensorboard)
-    chosen += deciding
-    if settings.resources.enabled:
+    chosen += deciding[:-1]
+    if settings.resources.enabled:  # before the checkpoint: a run that is killed behind it has drawn the epoch's points
         chosen.append(Resources(run_path / "resources.jsonl", settings.resources.every_seconds, tensorboard))
+    chosen.append(save)
     if settings.progress.enabled:
         chosen.append(ProgressReport())
     return chosen

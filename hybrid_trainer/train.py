@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,8 @@ def _all_of_it(
         except BaseException as error:
             refused = isinstance(error, UserError) and error.exit_status == 2
             if not refused and any(run.checkpoints.glob("last-*.pt")):
-                log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
+                with suppress(OSError):  # where the log is what failed
+                    log.info("its last checkpoint is intact; to go on: python -m hybrid_trainer resume %s", run.path)
             raise
 
 

@@ -17,6 +17,11 @@ from hybrid_trainer.config.schema import Config
 os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no_such_folder")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long tests/chaos shall be: `nox -s chaos` asks for 200."""
+    parser.addoption("--kills", type=int, default=8, help="kills of runs in tests/chaos; a quarter as many signals")
+
+
 def make_config(*overrides: str) -> Config:
     """Compose a config as the command line would."""
     return to_config(compose_config(prepare(list(overrides))))

@@ -327,11 +327,11 @@ def test_callbacks_are_those_of_the_config_and_the_checkpoint_sees_the_state_of_
         HistoryFile,
         TensorBoard,
         EarlyStopping,
-        Checkpoint,
         Resources,
+        Checkpoint,
         ProgressReport,
     ]
-    history, tensorboard, stopping, checkpoint, resources, _ = made
+    history, tensorboard, stopping, resources, checkpoint, _ = made
     assert isinstance(history, HistoryFile) and history.path == tmp_path / "history.jsonl"
     assert isinstance(tensorboard, TensorBoard) and tensorboard.folder == tmp_path / "logs"
     assert isinstance(stopping, EarlyStopping) and stopping.patience == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid_trainer.callbacks.base import Callback
-from hybrid_trainer.runs.atomic import without_nan, write_text
+from hybrid_trainer.runs.atomic import named_in_errors, without_nan, write_text
 from hybrid_trainer.types import EpochRow
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class HistoryFile(Callback):
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the row of the epoch that has ended."""
-        with self.path.open("a", encoding="utf-8") as stream:
+        with named_in_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.write(_line(trainer.history[-1]))
 
 

@@ -13,6 +13,7 @@ import torch
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.runs.atomic import named_in_errors
 
 if TYPE_CHECKING:
     from hybrid_trainer.trainer import Trainer
@@ -80,7 +81,7 @@ class Resources(Callback):
         return {name: round(value, 3) for name, value in row.items()}
 
     def _write(self, row: dict[str, float]) -> None:
-        with self.path.open("a", encoding="utf-8") as stream:
+        with named_in_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
         self._restart()
 

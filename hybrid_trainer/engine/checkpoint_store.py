@@ -16,6 +16,7 @@ import torch
 
 from hybrid_trainer.engine.checkpoint_file import load_checkpoint, manifest_of, remove_checkpoint, save_checkpoint
 from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.runs.atomic import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class CheckpointStore:
                 self._cut_back(path, state)
             self._newest = path
             return state
+        self._tidy_up()
         if found:
             raise RunDirError(f"{self.folder}: none of the {len(found)} checkpoint(s) can be used; begin a new run")
         return None
@@ -96,7 +98,7 @@ class CheckpointStore:
         return sorted((path for path in self.folder.glob(f"{kind}-*.pt") if manifest_of(path).exists()), key=_place)
 
     def _cut_back(self, taken: Path, state: dict[str, Any]) -> None:
-        """Set aside what is newer than the state that was taken, and remove what a killed process left half written."""
+        """Set aside what is newer than the state that was taken, and remove what is half there."""
         for path in self._finished("last"):
             if _place(path) > _place(taken):
                 manifest_of(path).unlink()
@@ -104,8 +106,18 @@ class CheckpointStore:
         for path in self._finished("best"):
             if _place(path)[0] > int(state["epoch"]):
                 remove_checkpoint(path)
-        for path in [*self.folder.glob(".last-*"), *self.folder.glob(".best-*")]:
-            path.unlink(missing_ok=True)
+        self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Remove what a killed process has half written or half removed."""
+        remove_leftovers(self.folder)
+        for kind in ("last", "best"):
+            for path in self.folder.glob(f"{kind}-*.pt"):
+                if not manifest_of(path).exists():
+                    remove_checkpoint(path)
+            for manifest in self.folder.glob(f"{kind}-*.pt.sha256"):
+                if not manifest.with_suffix("").exists():
+                    manifest.unlink()
 
 
 def _place(path: Path) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_trainer.runs.write_back import sync
+
+# What a killed process leaves of what is written here and of a bundle: .NAME.xxxxxxxx, in some moments with .former.
+_LEFTOVER = re.compile(r"\.(.+\.(json|jsonl|yaml|pt|sha256|png|parquet)|model)\.[a-z0-9_]{8}(\.former)?")
 
 
 @contextmanager
@@ -21,14 +26,37 @@ def replacing(path: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        sync(temporary)
-        temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
-        sync(path.parent)
+        with named_in_errors(path):
+            yield temporary
+            sync(temporary)
+            temporary.chmod(0o666 & ~umask())
+            temporary.replace(path)
+            sync(path.parent)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Where a write fails, say of which file: of itself the system only says that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder that nobody else writes to, and below it."""
+    for path in list(folder.rglob(".*")):
+        if not _LEFTOVER.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_trainer.errors import RunDirError, UserError
-from hybrid_trainer.runs.atomic import without_nan, write_json, write_text
+from hybrid_trainer.runs.atomic import named_in_errors, remove_leftovers, umask, without_nan, write_json, write_text
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
 RECORD = "run.json"
@@ -102,6 +103,7 @@ def claimed(
     path.mkdir(parents=True, exist_ok=True)
     _claim(path, record)
     with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+        remove_leftovers(path)
         run.adopt(config, config_yaml, overrides)
         yield run
 
@@ -119,6 +121,7 @@ def reopened(path: Path, added: list[str]) -> Iterator[RunDirectory]:
         RunDirError: no run is there, or another process works on it.
     """
     with _locked(path):
+        remove_leftovers(path)
         former = read_record(path)
         again = {"at": _now(), "before": former["status"], "overrides": added, "command": provenance()["command"]}
         run = RunDirectory(path, {**former, "resumed": [*former.get("resumed", []), again]})
@@ -179,16 +182,21 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _claim(path: Path, record: dict[str, Any]) -> None:
-    """Create the record exclusively: of any number of processes, one gets the directory."""
+    """Create the record, whole and exclusively: of any number of processes, one gets the directory."""
+    handle, name = tempfile.mkstemp(dir=path, prefix=f".{RECORD}.")
+    temporary = Path(name)
     try:
-        handle = os.open(path / RECORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
+        with named_in_errors(path / RECORD), os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(without_nan(record), stream, indent=2)
+        temporary.chmod(0o666 & ~umask())
+        (path / RECORD).hardlink_to(temporary)  # unlike a rename, it replaces nothing
+    except (FileExistsError, FileNotFoundError):  # not found: who has got the directory has tidied it up
         raise RunDirError(
             f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
             f"one, or a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
         ) from None
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump(without_nan(record), stream, indent=2)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from hybrid_trainer.errors import UserError
+from hybrid_trainer.runs.atomic import named_in_errors
 
 
 class _Console(logging.StreamHandler[TextIO]):
@@ -27,11 +28,20 @@ class _Console(logging.StreamHandler[TextIO]):
         """Keep following sys.stdout."""
 
 
+class _File(logging.FileHandler):
+    """A log that can't be written ends the run as any other file does; logging itself would only print a trace."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Raise what went wrong."""
+        with named_in_errors(Path(self.baseFilename)):
+            raise
+
+
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Send the package's log to a file and to the terminal while the block runs."""
     logger = logging.getLogger("hybrid_trainer")
-    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file = _File(file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     console = _Console()
     console.setFormatter(logging.Formatter("%(message)s"))
@@ -44,14 +54,18 @@ def logging_to(file: Path) -> Iterator[None]:
     except BaseException as error:
         # Only to the file: whoever catches the error says on the terminal what a user needs.
         trace = None if isinstance(error, UserError) else (type(error), error, error.__traceback__)
-        to_file.handle(
-            logger.makeRecord(logger.name, logging.ERROR, __file__, 0, f"{type(error).__name__}: {error}", (), trace)
-        )
+        with suppress(OSError):  # the disk may be what failed
+            to_file.handle(
+                logger.makeRecord(
+                    logger.name, logging.ERROR, __file__, 0, f"{type(error).__name__}: {error}", (), trace
+                )
+            )
         raise
     finally:
         for handler in (to_file, console):
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # of lines that were refused before
+                handler.close()
         logger.setLevel(former)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hybrid_trainer.callbacks.tensorboard import TensorBoard, _tag
+from hybrid_trainer.callbacks.tensorboard import EventFile, TensorBoard, _tag
 from tests.engine.helpers import Scripted, make_loader, make_panel, make_trainer
 
 PANEL = make_panel()
@@ -96,3 +96,17 @@ def test_no_tensorflow_is_imported_where_it_is_installed(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert scalars(tmp_path / "board") == {"a": {1: 1.0}}
+
+
+@pytest.mark.parametrize("seconds", [1_800_000_000.5, 1_700_000_000.0], ids=["the same second", "a clock set back"])
+def test_a_file_that_goes_on_hides_what_is_drawn_again_however_soon_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """The process numbers are such that the names alone would put the second file first."""
+    for pid, clock, epochs in ((9, 1_800_000_000.25, 3), (10, seconds, 2)):
+        monkeypatch.setattr("hybrid_trainer.callbacks.tensorboard.os.getpid", lambda pid=pid: pid)
+        monkeypatch.setattr("hybrid_trainer.callbacks.tensorboard.time.time", lambda clock=clock: clock)
+        file = EventFile(tmp_path, purge=None if pid == 9 else 2)
+        for epoch in range(1 if pid == 9 else 2, epochs + 1):
+            file.write({"a": float(pid)}, epoch)
+    assert scalars(tmp_path) == {"a": {1: 9.0, 2: 10.0}}

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_trainer.runs.atomic import replacing, without_nan, write_bytes, write_json, write_text
+from hybrid_trainer.runs.atomic import (
+    named_in_errors,
+    remove_leftovers,
+    replacing,
+    without_nan,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_written_file_holds_the_content_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -83,3 +91,38 @@ def test_permissions_follow_the_umask(tmp_path: Path, mask: int) -> None:
     finally:
         os.umask(former)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_of_the_users(tmp_path: Path) -> None:
+    """The names are those that mkstemp and mkdtemp have made."""
+    for folder in (".model.ab3d_f9h", ".model.ab3d_f9h.former", "report", "checkpoints", ".git"):
+        (tmp_path / folder).mkdir()
+    left = [".run.json.0123abcd", "checkpoints/.last-0001-0000002.pt.sha256.a_b_c_d_", "report/.split.png.abcdefgh"]
+    own = [".gitignore", ".vscode.settings", ".run.json.short", "run.json", ".env.0123abcd"]
+    for name in [*left, *own, ".model.ab3d_f9h/weights.safetensors"]:
+        (tmp_path / name).write_text("half")
+    remove_leftovers(tmp_path)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {
+        *own,
+        "report",
+        "checkpoints",
+        ".git",
+    }
+
+
+def test_a_file_that_is_being_written_has_a_name_that_is_found_as_a_leftover(tmp_path: Path) -> None:
+    with replacing(tmp_path / "last-0001-0000002.pt") as temporary:
+        remove_leftovers(tmp_path)
+        assert not temporary.exists()
+        temporary.touch()
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"), named_in_errors(full):
+        full.write_text("text")
+
+
+def test_an_error_that_names_its_file_is_left_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"), named_in_errors(tmp_path / "a.txt"):
+        (tmp_path / "nowhere").read_text()

@@ -172,6 +172,22 @@ def test_a_folder_with_any_record_is_never_claimed_nor_touched(tmp_path: Path, c
     assert (tmp_path / "a" / RECORD).read_text() == content
 
 
+def test_a_record_that_was_not_written_to_its_end_claims_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(record: Any, stream: Any, **options: Any) -> None:
+        stream.write("{")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(directory.json, "dump", half)
+    with pytest.raises(KeyboardInterrupt), claim(tmp_path / "a", tmp_path):
+        pass
+    monkeypatch.undo()
+    assert list((tmp_path / "a").iterdir()) == []
+    with claim(tmp_path / "a", tmp_path) as run:
+        run.finish("complete")
+
+
 def test_a_run_killed_in_the_middle_is_shown_as_killed(tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     process = start_claiming(tmp_path, "killed")

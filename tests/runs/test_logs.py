@@ -57,3 +57,15 @@ def test_what_is_logged_quietly_is_told_to_nobody(capsys: pytest.CaptureFixture[
         assert package.handlers
     assert package.handlers == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_that_cannot_be_written_ends_the_run_and_prints_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    full = Path("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"), logging_to(full):
+        LOG.info("a line")
+    assert capsys.readouterr().err == ""
+
+
+def test_where_the_log_cannot_be_written_the_first_error_is_the_one_to_see() -> None:
+    with pytest.raises(TableError), logging_to(Path("/dev/full")):
+        raise TableError("a.csv:2: bad")

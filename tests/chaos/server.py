@@ -1,0 +1,104 @@
+"""A warm fork server: it has imported all that a run imports, and forks a child for each command line.
+
+Reads a JSON line per run from stdin, writes one per ended run to stdout. Started by `Server` in runs.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))  # see callbacks/tensorboard.py
+
+# What a run imports; torch._dynamo: deterministic mode does. None of them uses its threads before it is asked to work.
+WARM = (
+    "torch._dynamo",
+    "tensorboard.summary.writer.record_writer",
+    "matplotlib.pyplot",
+    "skops.io",
+    "polars",
+    "hybrid_trainer.launch",
+    "hybrid_trainer.resume",
+    "hybrid_trainer.build",
+    "hybrid_trainer.prepare",
+    "hybrid_trainer.fingerprint",
+    "hybrid_trainer.evaluation.judge",
+    "hybrid_trainer.evaluation.report",
+    "hybrid_trainer.evaluation.timeline",
+    "hybrid_trainer.engine.collect",
+    "tests.chaos.plans",
+)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WAIT_S = 0.0005
+_HANGS_S = 300.0
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    for name in WARM:
+        importlib.import_module(name)
+    _say({"ready": os.getpid()})
+    for line in sys.stdin:
+        order = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child can handle them
+        began = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            _child(order)
+        _say({"status": _watch(pid, order["signals"], began), "seconds": time.monotonic() - began})
+
+
+def _child(order: dict[str, Any]) -> None:
+    from hybrid_trainer import __main__ as program
+    from tests.chaos.plans import follow
+
+    dispatch = program._dispatch
+
+    def listening(arguments: list[str]) -> int:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return dispatch(arguments)
+
+    program._dispatch = listening
+
+    handle = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(handle, stream)
+    status = 70  # an error that is not the user's
+    try:
+        os.chdir(Path(order["output"]).parent)
+        with follow(order["plan"]):
+            status = program.run(order["arguments"])
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _watch(pid: int, signals: list[tuple[float, int]], began: float) -> int:
+    """Send each (seconds after the start, signal) and wait for the end; returns as Popen.returncode does."""
+    for after, number in [*signals, (_HANGS_S, 9)]:
+        while time.monotonic() - began < after:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(_WAIT_S)
+        os.kill(pid, number)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""A fit that goes on after any cut ends in the same bits, and would not if any piece of its state were dropped."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.trainer import Trainer
+from tests.end_to_end.resuming import FITS, Cut, Fit, State, cosine, plateau, read
+from tests.engine.helpers import same
+
+Path = tuple[Any, ...]
+
+PLACED = [
+    *(("fp16", number) for number in (1, 6, 10, 13)),
+    *(("plateau", number) for number in (4, 19, 28, 35)),
+    *(("not finite", number) for number in (1, 3)),
+]
+"""Ten cuts: what is dropped from a state must show behind one of them."""
+
+NOT_NOTICED = {
+    "optimizer.param_groups": "rates and decays are those of the config; see tests/test_trainer.py",
+    "schedule.base": "the rate of the config, to notice that it has changed; see tests/engine/test_schedules.py",
+    "schedule.monitor.best_epoch": "a schedule asks for the best value alone",
+    "callbacks.Checkpoint.monitor.stalled": "a checkpoint asks for the best epoch alone",
+    "scaler.growth_factor": "a constant",
+    "scaler.backoff_factor": "a constant",
+    "scaler.growth_interval": "a constant",
+    "generators.python": "see the test of the global generators",
+    "generators.numpy": "see the test of the global generators",
+}
+"""Pieces that nothing in these fits reads, and why."""
+
+
+@cache
+def straight(name: str) -> tuple[State, list[State]]:
+    """The outcome of an undisturbed fit, and its state at each place where it could be cut."""
+    trainer = FITS[name].trainer()
+    return FITS[name].outcome(trainer), [read(cut) for cut in trainer.cuts]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, dropout: float) -> None:
+    """Behind each step, each validation batch and each epoch."""
+    schedule = cosine if precision == "fp16" else plateau
+    fit = Fit(step={"precision": precision, "dropout": dropout}, schedule=schedule, epochs=2)
+    trainer = fit.trainer()
+    whole = fit.outcome(trainer)
+    assert len(trainer.cuts) == 2 * (3 + 2 + 1)  # two epochs of three steps and two batches
+    for number, cut in enumerate(trainer.cuts):
+        assert same(fit.resumed(read(cut)), whole), f"cut {number}"
+
+
+def test_the_fits_do_what_makes_their_state_matter() -> None:
+    """One stops early, one's scale of the gradients moves, one's rate is lowered, and one's loss is not finite."""
+    (fp16, cuts), (lowered, rates), (bad, _) = (straight(name) for name in ("fp16", "plateau", "not finite"))
+    assert len({state["scaler"]["scale"] for state in cuts}) > 1
+    assert len({tuple(state["schedule"]["full"]) for state in rates}) > 1
+    assert any("early stopping" in (outcome["stop_reason"] or "") for outcome in (fp16, lowered))
+    assert "'range' is not finite from step" in bad["error"]
+
+
+def leaves(state: State, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value that is no mapping, with its path."""
+    for name, value in state.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, name))
+        else:
+            yield (*path, name), value
+
+
+def piece(path: Path) -> str:
+    """What a path is a part of: a moment of all parameters is one piece."""
+    return ".".join(str(name) for name in path if not isinstance(name, int))
+
+
+def dropped(state: State, name: str, fresh: Cut) -> State:
+    """The state as if loading had ignored a piece: it stays what it is in a fresh trainer."""
+    fresh._begin_sums()
+    fresh.step_in_epoch = 1
+    own = fresh.state_dict() | {"step_in_epoch": 0}
+    changed = copy.deepcopy(state)
+    for path, value in list(leaves(changed)):
+        if piece(path) != name:
+            continue
+        inner, other = changed, own
+        for part in path[:-1]:
+            inner, other = inner[part], other.get(part, {})
+        nothing = torch.zeros_like(value) if isinstance(value, Tensor) else None  # the moments of no step
+        inner[path[-1]] = other.get(path[-1], nothing)
+    return changed
+
+
+def noticed(name: str) -> bool:
+    """Whether the outcome tells, behind one of the ten cuts, that a piece was dropped."""
+    for fit, number in PLACED:
+        whole, cuts = straight(fit)
+        state = dropped(cuts[number], name, FITS[fit].trainer(seed=99))
+        if not same(FITS[fit].resumed(state), whole):
+            return True
+    return False
+
+
+def test_each_piece_of_state_that_is_dropped_shows_behind_one_of_ten_cuts() -> None:
+    """All that any fit saves in the middle of an epoch; a piece that nobody needs to be restored stands in the list."""
+    saved = {piece(path) for name in FITS for path, _ in leaves(straight(name)[1][2])}
+    assert {name for name in saved if not noticed(name)} == set(NOT_NOTICED)
+
+
+class Draws(Callback):
+    """Moves a weight by what python's and numpy's global generators give."""
+
+    def step_end(self, trainer: Trainer) -> None:
+        with torch.no_grad():
+            next(trainer.model.parameters()).add_(1e-3 * random.random() + 1e-3 * float(np.random.random()))
+
+
+@pytest.mark.parametrize("generator", ["python", "numpy"])
+def test_the_global_generators_go_on_where_they_were(generator: str) -> None:
+    fit = Fit(step={}, schedule=cosine, epochs=2, callbacks=lambda: [Draws()])
+    trainer = fit.trainer()
+    whole = fit.outcome(trainer)
+    state = read(trainer.cuts[3])
+    assert same(fit.resumed(state), whole)
+    random.seed(5)
+    np.random.seed(5)
+    other = dropped(state, f"generators.{generator}", fit.trainer(seed=99))
+    assert not same(fit.resumed(other), whole)
