@@ -66,7 +66,7 @@ CONFIGS = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child has ended: `status` as Popen.returncode, and all that it had said."""
+    """How a child has ended: `status` as Popen.returncode, all that it had said, and the seconds that it computed."""
 
     status: int
     said: str
@@ -94,9 +94,9 @@ class Server:
     def run(
         self, folder: Path, arguments: list[str], *, signals: list[tuple[float, int]] | None = None, **plan: Any
     ) -> Ended:
-        """Run a command line in a child; signals: (seconds after the start, number); the plan is that of plans.py."""
+        """Run a command line in a child; signals: (seconds computed, number); the plan is that of plans.py."""
         output = folder / "output.txt"
-        output.unlink(missing_ok=True)
+        output.write_text("")
         order = {"arguments": arguments, "signals": signals or [], "plan": plan, "output": str(output)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")

@@ -47,6 +47,22 @@ def test_any_flipped_bit_is_named_and_the_older_state_taken(
         shutil.rmtree(folder)
 
 
+def test_a_state_whose_best_epoch_is_damaged_is_not_taken_either(
+    undisturbed: Callable[[str], Straight], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would test and save a model that it cannot read."""
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(undisturbed("fp16").run / "checkpoints", folder)
+    state = CheckpointStore(folder).load_last(CPU)
+    assert state is not None
+    damaged = CheckpointStore(folder).best_path(state["best_epoch"])
+    flip_a_bit(damaged, random.Random(1))
+    with caplog.at_level(logging.WARNING):
+        older = CheckpointStore(folder).load_last(CPU)
+    assert caplog.messages[0].startswith(f"{damaged}: the checkpoint is damaged")
+    assert older is not None and older["best_epoch"] < state["best_epoch"]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_run_with_a_damaged_checkpoint_goes_on_from_the_older_one_to_the_same_bits(
     seed: int, server: Server, undisturbed: Callable[[str], Straight], tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,20 +29,20 @@ def test_one_signal_ends_a_run_behind_the_step_and_it_goes_on_to_the_same_bits(
     record_property: Callable[[str, object], None],
 ) -> None:
     draw = random.Random(seed)
-    whole, number, run = undisturbed(draw.choice(sorted(CONFIGS))), draw.choice([2, 15]), tmp_path / "run"
-    plan = {"signals": [(draw.uniform(0, whole.seconds), number)]}
-    if seed % 4 == 1:
-        plan = {"points": str(tmp_path / "points"), "kill_at": draw.randint(1, whole.points), "number": number}
-    tell(str(plan))
-    ended = server.run(tmp_path, first(whole.config, run), steps=str(tmp_path / "steps"), **plan)
-    if (run / "run.json").exists() and record(run)["status"] == "complete":
-        assert ended.status in (0, 128 + number), ended.said  # it came behind the last word
-    else:
-        assert ended.status == 128 + number, ended.said
-        if (run / "run.json").exists():
-            assert record(run)["status"] == "interrupted"
-            assert not [name for name in files(run) if name.rpartition("/")[2].startswith(".")]
-            assert_no_finished_step_is_lost(run, tmp_path / "steps", ended)
+    whole, number = undisturbed(draw.choice(sorted(CONFIGS))), draw.choice([2, 15])
+
+    def plan() -> dict[str, Any]:
+        if seed % 4 == 1:
+            at = draw.randint(1, whole.points)
+            return {"points": str(tmp_path / "points"), "kill_at": at, "number": number}
+        return {"signals": [(draw.uniform(0, whole.seconds), number)]}
+
+    run, ended = interrupted(server, whole, tmp_path, lambda: plan() | {"steps": str(tmp_path / "steps")})
+    assert ended.status == 128 + number, ended.said
+    if (run / "run.json").exists() and record(run)["status"] != "complete":  # or it came behind the last word
+        assert record(run)["status"] == "interrupted"
+        assert not [name for name in files(run) if name.rpartition("/")[2].startswith(".")]
+        assert_no_finished_step_is_lost(run, tmp_path / "steps", ended)
     assert_goes_on(server, run, whole)
     record_property("chaos: signals", 1)
 
@@ -54,15 +55,30 @@ def test_two_signals_lose_nothing_that_a_checkpoint_holds(
     record_property: Callable[[str, object], None],
 ) -> None:
     draw = random.Random(seed)
-    whole, run = undisturbed(draw.choice(sorted(CONFIGS))), tmp_path / "run"
-    numbers = draw.choices([2, 15], k=2)
-    at = draw.uniform(0.2, 0.8) * whole.seconds
-    signals = [(at, numbers[0]), (at + draw.uniform(0, 0.02), numbers[1])]
-    tell(str(signals))
-    ended = server.run(tmp_path, first(whole.config, run), signals=signals)
+    whole, numbers = undisturbed(draw.choice(sorted(CONFIGS))), draw.choices([2, 15], k=2)
+
+    def plan() -> dict[str, Any]:
+        at = draw.uniform(0.2, 0.8) * whole.seconds
+        return {"signals": [(at, numbers[0]), (at + draw.uniform(0, 0.02), numbers[1])]}
+
+    run, ended = interrupted(server, whole, tmp_path, plan)
     assert ended.status in {128 + number for number in numbers}, ended.said
     assert_goes_on(server, run, whole)
     record_property("chaos: two signals", 1)
+
+
+def interrupted(
+    server: Server, whole: Straight, folder: Path, plan: Callable[[], dict[str, Any]]
+) -> tuple[Path, Ended]:
+    """A run that a signal has ended; where it came too late, another one."""
+    for number in range(20):
+        run, chosen = folder / f"run{number}", plan()
+        tell(str(chosen))
+        ended = server.run(folder, first(whole.config, run), **chosen)
+        if ended.status != 0:
+            return run, ended
+        assert_same(run, whole)
+    raise AssertionError("twenty signals came too late")
 
 
 def assert_no_finished_step_is_lost(run: Path, steps: Path, ended: Ended) -> None:
