@@ -47,6 +47,8 @@ class Cut(Trainer):
         self.cuts: list[bytes] = []
 
     def _look(self) -> None:
+        if self.stepper.watch.sticky and self.stepper.watch.flag:
+            return  # nothing is saved behind a step that was bad
         buffer = io.BytesIO()
         torch.save(self.state_dict(), buffer)
         self.cuts.append(buffer.getvalue())
@@ -67,6 +69,7 @@ class Fit:
     epochs: int = 4
     patience: int = 2
     accumulate: int = 2
+    max_rollbacks: int = 0
     panel: PanelTensors = PANEL
     callbacks: Callable[[], list[Callback]] = list
 
@@ -86,6 +89,7 @@ class Fit:
             epochs=self.epochs,
             device=CPU,
             accumulate=self.accumulate,
+            max_rollbacks=self.max_rollbacks,
         )
 
     def outcome(self, trainer: Trainer) -> State:
@@ -131,7 +135,14 @@ FITS = {
     "fp16": Fit(step={"precision": "fp16", "dropout": 0.3}, schedule=cosine),
     "plateau": Fit(step={"learning_rate": 0.1, "dropout": 0.1}, schedule=plateau, accumulate=1, epochs=7, patience=3),
     "not finite": Fit(
-        step={"optimizer": "sgd"}, schedule=Schedule, accumulate=1, panel=with_an_infinite_label(PANEL, 20), epochs=1
+        step={"optimizer": "sgd", "skip_bad": True, "ema_decay": 0.8},
+        schedule=cosine,
+        accumulate=1,
+        panel=with_an_infinite_label(PANEL, 20),
+        epochs=2,
+    ),
+    "went back": Fit(
+        step={}, schedule=Schedule, accumulate=1, panel=with_an_infinite_label(PANEL, 20), epochs=2, max_rollbacks=2
     ),
 }
 """Each exercises state of its own; a new kind of state belongs into one of them, or into a further one."""
