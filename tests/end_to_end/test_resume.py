@@ -24,7 +24,7 @@ PLACED = [
     *(("fp16", number) for number in (1, 6, 13)),
     *(("plateau", number) for number in (4, 19, 28, 35)),
     *(("not finite", number) for number in (4, 12)),
-    *(("went back", number) for number in (1,)),
+    *(("went back", number) for number in (8,)),
 ]
 """Ten cuts: what is dropped from a state must show behind one of them."""
 
@@ -63,12 +63,13 @@ def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, 
 
 
 def test_the_fits_do_what_makes_their_state_matter() -> None:
-    """One stops early, one's scale of the gradients moves, one's rate is lowered, and one's loss is not finite."""
-    (fp16, cuts), (lowered, rates), (bad, _) = (straight(name) for name in ("fp16", "plateau", "not finite"))
+    """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back."""
+    (fp16, cuts), (lowered, rates), (bad, _), (back, _) = map(straight, FITS)
     assert len({state["scaler"]["scale"] for state in cuts}) > 1
     assert len({tuple(state["schedule"]["full"]) for state in rates}) > 1
     assert any("early stopping" in (outcome["stop_reason"] or "") for outcome in (fp16, lowered))
-    assert "'range' is not finite from step" in bad["error"]
+    assert [row["train/skipped"] for row in bad["history"]] == [1.0, 1.0]
+    assert [row["train/rollbacks"] for row in back["history"]] == [1.0, 2.0]
 
 
 def leaves(state: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
