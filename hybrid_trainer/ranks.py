@@ -7,7 +7,8 @@ the whole batch, so the result is that of one process, to rounding. Imports no t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,18 +101,22 @@ def of_process() -> Ranks:
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
 
 
-def join() -> Ranks:
-    """Meet the other processes, once."""
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """Meet the other processes for as long as the block lasts."""
     ranks = of_process()
     if ranks.alone:
-        return ranks
+        yield ranks
+        return
     from torch import cuda, distributed
 
     if cuda.is_available():
         cuda.set_device(local_rank())
-    if not distributed.is_initialized():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo")
-    return ranks
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo")
+    try:
+        yield ranks
+    finally:
+        distributed.destroy_process_group()  # its threads would abort the process at its end
 
 
 def local_rank() -> int:

@@ -18,7 +18,7 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import UserError
-from hybrid_trainer.ranks import ALONE, Ranks, join, own_seed
+from hybrid_trainer.ranks import ALONE, Ranks, joined, own_seed
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
 from hybrid_trainer.runs.logs import logging_to
@@ -77,7 +77,8 @@ def _all_of_it(
             table = load(config)  # torch isn't imported yet: a bad table is told at once
             _log_table(config, table)
             write_json(run.path / "data_report.json", table.report)
-            _run(config, run, table, overrides)
+            with joined() as ranks:
+                _run(config, run, table, overrides, ranks)
         except BaseException as error:
             refused = isinstance(error, UserError) and error.exit_status == 2
             if not refused and any(run.checkpoints.glob("last-*.pt")):
@@ -86,13 +87,12 @@ def _all_of_it(
             raise
 
 
-def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] | None) -> None:
+def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] | None, ranks: Ranks) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.evaluation import judge, report, timeline
 
-    ranks = join()
     on = build.machine(config)
     if not ranks.alone:
         log.info("%d processes train together, each with its share of every batch", ranks.size)
@@ -148,16 +148,16 @@ def follow(config: Config, directory: Path) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, prepare
 
-    ranks = join()
-    on = build.machine(config)
-    data = prepare.dataset(config, table, on.device)
-    looking_on = build.callbacks(config, directory, directory, None, ranks)
-    trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
-    own_seed(config.seed, ranks)
-    state = ranks.from_first(None)
-    if state is not None:
-        trainer.load_state_dict(state)
-    trainer.fit(*loaders(config, data, ranks))
+    with joined() as ranks:
+        on = build.machine(config)
+        data = prepare.dataset(config, table, on.device)
+        looking_on = build.callbacks(config, directory, directory, None, ranks)
+        trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
+        own_seed(config.seed, ranks)
+        state = ranks.from_first(None)
+        if state is not None:
+            trainer.load_state_dict(state)
+        trainer.fit(*loaders(config, data, ranks))
 
 
 def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict[str, Any] | None:

@@ -350,7 +350,7 @@ def test_a_loss_that_is_not_finite_leaves_a_failed_run_with_the_task_named(tmp_p
         start(
             tmp_path / "table.csv", tmp_path, *overrides, "training.batch_size=8", "training.clip_norm=null", base=OWN
         )
-    assert failed(tmp_path / "run").startswith("TrainingError: epoch ")
+    assert failed(tmp_path / "run").startswith("NonFiniteError: epoch ")
 
 
 def test_the_directory_of_another_run_is_refused_and_left_as_it_was(finished: Path) -> None:
@@ -394,7 +394,10 @@ def test_the_seed_orders_the_training_rows_and_nothing_else_is_shuffled(
     seen: list[tuple[str, int | None]] = []
     loader = Dataset.loader
 
-    def watched(data: Dataset, part: str, batch_size: int, shuffle_seed: int | None = None) -> WindowLoader:
+    def watched(
+        data: Dataset, part: str, batch_size: int, shuffle_seed: int | None = None, share: tuple[int, int] = (0, 1)
+    ) -> WindowLoader:
+        assert share == (0, 1)
         seen.append((part, shuffle_seed))
         return loader(data, part, batch_size, shuffle_seed)
 
