@@ -10,7 +10,8 @@ keras        Keras (TensorFlow) `fit` on windows in memory (the same)
 
 Each loop lives in a process of its own, with its library's defaults. Each round runs every loop for one epoch, one
 after the other in an order that turns, so that a drift of the machine meets all alike; ratios are taken within a round,
-and the median of the rounds is shown (the small size, whose epochs take half a second, has three times as many). Where there is a GPU, the same follows on it: its floor is a captured graph.
+and the median of the rounds is shown; the small size, whose epochs take half a second, has three times as many. Where
+there is a GPU, the same follows on it: its floor is a captured graph.
 """
 
 from __future__ import annotations
