@@ -44,7 +44,11 @@ _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completi
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)  # all is said and written: a second signal is to print no trace
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:

@@ -28,12 +28,27 @@ log = logging.getLogger(__name__)
 _OF_THE_JOB = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")  # what launchers keep the same when they start a job again
 
 
+_USAGE = "python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]"
+
+
 def main(arguments: list[str]) -> int:
     """Go on with a run from its last checkpoint."""
+    if "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(f"usage: {_USAGE}\n\nGo on with a run from its last checkpoint, with its own config.\n")
+        return 0
     folders = [word for word in arguments if "=" not in word and not word.startswith(("-", "+", "~"))]
     added = [word for word in arguments if word not in folders]
     if any(word.startswith("-") for word in added) or len(folders) != 1:
-        raise ConfigError("resume: name one run directory: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]")
+        raise ConfigError(f"resume: name one run directory: {_USAGE}")
+    for word in added:
+        key = word.partition("=")[0].lstrip("+~")
+        if key in user_files.GROUPS:
+            raise ConfigError(
+                f"{key}: a resumed run keeps its own config and chooses no option: change single keys, such as "
+                f"training.epochs=30; {word} makes another run"
+            )
+        if key == "run.id":
+            raise ConfigError("run.id: a resumed run stays in its directory and keeps its name; leave it out")
     return resume(Path(folders[0]), added)
 
 

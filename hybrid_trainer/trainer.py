@@ -155,6 +155,8 @@ class Trainer:
     def _go_back(self, error: NonFiniteError) -> None:
         """Go on from the last checkpoint with half the learning rate, if that may be."""
         if self.rollbacks >= self.max_rollbacks:
+            if self.rollbacks:
+                raise NonFiniteError(f"{error} (after {self.rollbacks} rollback(s))") from error
             raise error
         self.rollback(self.last_good() or copy.deepcopy(self._beginning) or {})
         log.warning(

@@ -146,6 +146,9 @@ def test_a_job_that_is_started_again_finds_its_run(
         (["resume"], "resume: name one run directory: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]"),
         (["resume", "a", "b"], "resume: name one run directory: "),
         (["resume", "a", "--force"], "resume: name one run directory: "),
+        (["resume", "a", "model=linear"], "model: a resumed run keeps its own config and chooses no option: change"),
+        (["resume", "a", "experiment=quick"], "experiment: a resumed run keeps its own config and chooses no option"),
+        (["resume", "a", "run.id=b"], "run.id: a resumed run stays in its directory and keeps its name; leave it out"),
         (["resume", "nowhere"], "nowhere: not a run's directory: it has no run.json (No such file or directory)"),
         (["resume", "."], ".: not a run's directory: it has no run.json"),
         ([*QUIET, "training.resume=auto"], "training.resume=auto: needs run.id=NAME (or TORCHELASTIC_RUN_ID or SLURM"),
@@ -228,3 +231,20 @@ def test_a_key_that_may_not_change_is_told_and_the_run_stays_as_it_was(
     assert capsys.readouterr().err.startswith("error: model.lstm_units: a resumed run cannot change it")
     after = [(done / name).read_bytes() for name in ("run.json", "config.yaml", "overrides.yaml", "history.jsonl")]
     assert after == before
+
+
+def test_a_new_run_under_a_name_that_is_taken_is_told_of_both_ways(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in done.iterdir())
+    assert run([*QUIET, "run.id=a"]) == 2
+    assert capsys.readouterr().err == (
+        "error: outputs/a: this directory belongs to another run; leave run.id (hydra.run.dir) out for a new one, or "
+        "name a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume outputs/a\n"
+    )
+    assert sorted(path.name for path in done.iterdir()) == before
+
+
+def test_the_help_of_resume_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["resume", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]\n")

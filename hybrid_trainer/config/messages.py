@@ -16,6 +16,10 @@ _LIST_OR_BLOCKS = (
     "a list of columns and named blocks do not go together; name each block, data.context.NAME=[a,b], and remove one "
     "with ~data.context.NAME"
 )
+_WHOLE_SECTION = (
+    "--config: a file with whole sections, such as a run's config.yaml, goes with single keys (training.epochs=30), "
+    "not with an option of a group or an experiment"
+)
 
 
 def unknown_key(path: str) -> ConfigError:
@@ -41,7 +45,11 @@ def unknown_key(path: str) -> ConfigError:
     hint = did_you_mean(path, known)
     if "did you mean" in hint and section not in sections:
         return ConfigError(f"{path}: no such key{hint}")
-    names = siblings if section in sections else [*OPTIONS, "paths", "seed"]
+    names = (
+        siblings
+        if section in sections
+        else [*OPTIONS, *dict.fromkeys(key.split(".")[0] for key in known if key.split(".")[0] not in OPTIONS)]
+    )
     return ConfigError(f"{path}: no such key; known: {', '.join(names)}")
 
 
@@ -63,7 +71,7 @@ def explain(error: BaseException, prefix: str = "") -> ConfigError:
         said = _explain_one(cause, prefix, error)
         if said:
             return ConfigError(said)
-    return ConfigError(" ".join(str(error).split()))
+    return ConfigError(" ".join(str(error).split()) or _WHOLE_SECTION)  # OmegaConf only asserts, for an experiment
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -170,6 +178,8 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
         said = f"{path}: must be a list, such as [32, 32]" if not known else f"{path}: must be a list: {path}=[...]"
     elif "is not Optional" in text or "non optional" in text.lower() or "Incompatible value 'None'" in text:
         said = f"{path}: null is not allowed"
+    elif not path and "is not a subclass of" in text:
+        said = _WHOLE_SECTION
     elif "is not a subclass of" in text:
         said = str(not_a_section(path))
     elif re.match(r"Cannot assign \w+ to Dict", text):

@@ -53,7 +53,13 @@ def _fitted(target: Target, train_rows: NDArray[np.int64], time_window: int) -> 
 
 def _scaled(target: Target, train_rows: NDArray[np.int64]) -> Target:
     """Shift and scale numbers by mean and standard deviation of the training labels; positive ones are only scaled."""
-    mean, deviation = _moments(target.values, _labelled(target, train_rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = _moments(target.values, _labelled(target, train_rows))
+    if not np.isfinite(deviation).all():  # scaled by infinity, every label would be 0
+        raise TableError(
+            f"data.targets.{target.spec.name}: the training labels are too large for a mean and a standard deviation; "
+            "look for extreme values (above 1e150) in them"
+        )
     scale = np.where(deviation > 0, deviation, 1.0)
     shift = np.zeros(len(scale)) if target.spec.link == "softplus" else mean
     return replace(target, spec=replace(target.spec, shift=tuple(shift.tolist()), scale=tuple(scale.tolist())))

@@ -25,7 +25,7 @@ SHOWN = 50
 _DEFAULT_METRIC = "valid/loss"
 _KEYS_SHOWN = 10
 _HEADLINES = ("macro_f1", "r2")
-_NOT_COMPARED = ("paths.",)
+_NOT_COMPARED = ("paths.", "run.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def sort_runs(runs: list[Run], metric: str) -> list[Run]:
 
 
 def differing_keys(runs: list[Run]) -> list[str]:
-    """The config keys that don't have one value in all runs, paths aside."""
+    """The config keys that don't have one value in all runs, paths and names aside."""
     readable = [run.config for run in runs if run.config]
     complete = [run.config for run in runs if run.config and run.status == "complete"]
     configs = complete or readable  # what only failed runs tried explains no result

@@ -192,8 +192,8 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
         (path / RECORD).hardlink_to(temporary)  # unlike a rename, it replaces nothing
     except (FileExistsError, FileNotFoundError):  # not found: who has got the directory has tidied it up
         raise RunDirError(
-            f"{path}: this directory belongs to another run; leave hydra.run.dir to its default for a new "
-            f"one, or a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
+            f"{path}: this directory belongs to another run; leave run.id (hydra.run.dir) out for a new one, or name "
+            f"a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
         ) from None
     finally:
         temporary.unlink(missing_ok=True)

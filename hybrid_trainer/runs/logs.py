@@ -27,6 +27,11 @@ class _Console(logging.StreamHandler[TextIO]):
     def stream(self, value: Any) -> None:
         """Keep following sys.stdout."""
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A reader that has gone (`| head`, a closed terminal) is no error: the run goes on, its log is in the file."""
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+
 
 class _File(logging.FileHandler):
     """A log that can't be written ends the run as any other file does; logging itself would only print a trace."""

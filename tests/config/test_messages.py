@@ -19,7 +19,7 @@ def message(*overrides: str) -> str:
     return text
 
 
-TOP = "known: data, model, training, callbacks, paths, seed"
+TOP = "known: data, model, training, callbacks, seed, run, plugins, paths"
 
 
 UNKNOWN = [

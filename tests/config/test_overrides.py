@@ -45,6 +45,9 @@ def test_an_override_at_or_below_an_open_mapping_may_add_entries(override: str) 
         "experiment=quick",
         "experiment=null",
         "nothing",
+        "run.id=null",
+        "run.id=a,b",
+        "run.id='1'",
     ],
 )
 def test_any_other_override_stays_as_it_is(override: str) -> None:
@@ -134,3 +137,8 @@ def test_an_expression_needs_no_quotes_of_its_own(given: str, prepared: str) -> 
 @pytest.mark.parametrize("text", ["col('x').clip(-1, 1)", 'col("x") ** 2', "col('a\\\\b').log()"])
 def test_an_expression_arrives_as_it_was_written(text: str) -> None:
     assert make_config(f"data.expressions.m={text}").data.expressions == {"m": text}
+
+
+@pytest.mark.parametrize("name", ["1e5", "2026_11_25", "007", "true", "12345e7", "my-run.2"])
+def test_a_runs_name_is_text_whatever_it_looks_like(name: str) -> None:
+    assert make_config(f"run.id={name}").run.id == name

@@ -199,6 +199,15 @@ def test_a_runs_own_config_given_back_makes_the_same_run(write: Write, overrides
     assert composed("--config", "outputs/config.yaml") == config
 
 
+@pytest.mark.parametrize("option", ["model=linear", "data=csv", "experiment=quick"])
+def test_an_option_beside_a_runs_own_config_is_told(write: Write, option: str) -> None:
+    write("outputs/config.yaml", OmegaConf.to_yaml(asdict(make_config("model.heads=[signal]"))))
+    assert refused("--config", "outputs/config.yaml", option) == (
+        "--config: a file with whole sections, such as a run's config.yaml, goes with single keys "
+        "(training.epochs=30), not with an option of a group or an experiment"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -207,8 +216,8 @@ def test_a_runs_own_config_given_back_makes_the_same_run(write: Write, overrides
         ("training:\n\tepochs: 3\n", "my.yaml: not valid YAML: "),
         ("seed: 1\nseed: 2\n", "my.yaml: not valid YAML: "),
         ("hydra: {run: {dir: x}}\n", "my.yaml: hydra: a file of keys may not set Hydra up; give these keys on the "),
-        ("just text\n", "just text: no such key; known: data, model, training, callbacks, paths, seed"),
-        ("foo: {bar: 1}\n", "foo: no such key; known: data, model, training, callbacks, paths, seed"),
+        ("just text\n", "just text: no such key; known: data, model, training, callbacks, seed, run, plugins, paths"),
+        ("foo: {bar: 1}\n", "foo: no such key; known: data, model, training, callbacks, seed, run, plugins, paths"),
         ("data: {name: nope}\n", "data.name: 'nope' is not known; known: us_stocks, csv, parquet"),
         ("data: {targets: {signal: {horizn: 3}}}\n", "data.targets.signal.horizn: no such key; did you mean 'horizon'"),
         ("training: {epochs: 0}\n", "training.epochs: 0 is out of range; it must be at least 1"),

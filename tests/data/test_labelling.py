@@ -107,6 +107,17 @@ def test_a_column_of_numbers_can_be_told_by_its_quantiles() -> None:
     assert target.labelled.tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("extreme", [1e200, 1e308])
+def test_training_labels_that_no_scale_can_hold_are_refused(extreme: float) -> None:
+    labels = np.linspace(-1, 1, 120)
+    labels[30] = extreme
+    table = price_table({"A": random_prices(120, 0)}, numbers={"y": labels})
+    targets = build_targets(table, {"mine": ColumnTarget(column="y", kind="regression")})
+    with pytest.raises(TableError, match=r"^data\.targets\.mine: the training labels are too large for a mean"):
+        fit_targets(targets, TRAIN, 4)
+    assert fit_targets(targets, np.arange(40, 80), 4)[0].spec.scale[0] < 1  # what is elsewhere is no training label
+
+
 def test_scores_are_shuffled_with_their_labels() -> None:
     target = built(SignalTarget(horizon=2, lookback=5, threshold_quantiles=[0.2, 0.7]))
     (shuffled,) = shuffle_labels([target], 0)

@@ -96,6 +96,12 @@ def test_a_key_that_only_some_runs_have_differs_and_is_empty_in_the_others(capsy
     assert column(rows, "data.path") == ["p.csv", ""]
 
 
+def test_paths_and_names_of_runs_are_no_keys_that_differ() -> None:
+    write_run("outputs/a", config={"run": {"id": "a"}, "paths": {"log_dir": "a"}, "seed": 1})
+    write_run("outputs/b", config={"run": {"id": "b"}, "paths": {"log_dir": "b"}, "seed": 2})
+    assert differing_keys(list(find_runs(Path("outputs")))) == ["seed"]
+
+
 def test_one_run_has_no_key_that_differs() -> None:
     write_run("outputs/a")
     assert differing_keys(list(find_runs(Path("outputs")))) == []

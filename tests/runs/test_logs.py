@@ -66,6 +66,24 @@ def test_a_log_that_cannot_be_written_ends_the_run_and_prints_no_trace(capsys: p
     assert capsys.readouterr().err == ""
 
 
+class _Gone:
+    """A terminal or a pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_terminal_that_has_gone_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logging_to(tmp_path / "train.log"), monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", _Gone())
+        LOG.info("one")
+        LOG.info("two")
+    assert capsys.readouterr().err == ""
+    assert [line.split()[-1] for line in (tmp_path / "train.log").read_text().splitlines()] == ["one", "two"]
+
+
 def test_where_the_log_cannot_be_written_the_first_error_is_the_one_to_see() -> None:
     with pytest.raises(TableError), logging_to(Path("/dev/full")):
         raise TableError("a.csv:2: bad")
