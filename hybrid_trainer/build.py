@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +141,7 @@ def trainer(
         accumulate=settings.accumulate,
         max_rollbacks=settings.max_rollbacks if settings.on_nonfinite == "rollback" else 0,
     )
-    for callback in callbacks:
-        if isinstance(callback, Checkpoint):
-            made.last_good = partial(callback.store.load_last, on.device)
+    made.steps_per_epoch = steps_per_epoch
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
 
 # What the weights, the moments and the rows in their order are made of; of these, only where the table lies may change.
-_FIXED = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights")
+_MADE_OF = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights")
+_FIXED = (*_MADE_OF, "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode")  # by which the best weights were kept
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
 _NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume")
 
 
-def of(config: Config, table: Table, on: Machine) -> dict[str, Any]:
-    """The fingerprint, as plain types."""
+def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> dict[str, Any]:
+    """The fingerprint, as plain types.
+
+    Args:
+        pooled: whether the panel is a map of files, whose rows come in another order.
+    """
     return {
         "config": flat(asdict(config)),
         "data": table.sha256,
+        "panel": "in files" if pooled else "in memory",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": str(torch.__version__),
@@ -75,6 +81,13 @@ def refuse_if_it_cannot_fit(state: dict[str, Any], now: dict[str, Any]) -> None:
             f"the checkpoint lies in the middle of an epoch (after step {state['step_in_epoch']}) that {processes} "
             f"process(es) shared; resume with as many, not with {now['processes']}"
         )
+    for name, what in {"data": "the table's content", "panel": "where the panel is"}.items():
+        if state["step_in_epoch"] and state["fingerprint"][name] != now[name]:
+            raise ConfigError(
+                f"{what} has changed ({state['fingerprint'][name]} -> {now[name]}) in the middle of an epoch (after "
+                f"step {state['step_in_epoch']}), whose rows would come in another order; resume with it as it was, or "
+                "begin a new run"
+            )
     for key in _changed_keys(before, now["config"]):
         fixed = key.startswith(_FIXED) and key not in _MAY_CHANGE
         if fixed or (key in _OF_THE_EPOCH and state["step_in_epoch"]):

@@ -35,14 +35,19 @@ class Monitor:
             self.stalled += 1
         return better
 
+    @property
+    def _of(self) -> str:
+        return f"{'smallest' if self.lower_is_better else 'largest'} {self.metric}"
+
     def _gain(self, value: float) -> float:
         assert self.best is not None
         return self.best - value if self.lower_is_better else value - self.best
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes, as plain types."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "stalled": self.stalled}
+        """All that changes, as plain types, and what it is about."""
+        return {"of": self._of, "best": self.best, "best_epoch": self.best_epoch, "stalled": self.stalled}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state."""
-        self.best, self.best_epoch, self.stalled = state["best"], state["best_epoch"], state["stalled"]
+        """Take over a former state; the best of another metric means nothing to this one, which then begins anew."""
+        if state["of"] == self._of:
+            self.best, self.best_epoch, self.stalled = state["best"], state["best_epoch"], state["stalled"]

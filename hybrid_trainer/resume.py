@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from hybrid_trainer.config import user_files
 from hybrid_trainer.config.axes import AXES
 from hybrid_trainer.config.compose import compose_bare, to_config
 from hybrid_trainer.config.overrides import prepare
-from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.schema import Config, RunConfig
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError, RunDirError
 from hybrid_trainer.ranks import of_process
@@ -25,6 +26,8 @@ from hybrid_trainer.train import follow, train, train_on
 
 log = logging.getLogger(__name__)
 
+_UNNAMED = "none"  # what torchrun calls every job that was given no --rdzv-id
+_MADE_UP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_THE_JOB = ("TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")  # what launchers keep the same when they start a job again
 
 
@@ -36,7 +39,8 @@ def main(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         sys.stdout.write(f"usage: {_USAGE}\n\nGo on with a run from its last checkpoint, with its own config.\n")
         return 0
-    folders = [word for word in arguments if "=" not in word and not word.startswith(("-", "+", "~"))]
+    # A sweep may have named its jobs' folders by their overrides: multirun/sweep/seed=1.
+    folders = [word for word in arguments if not word.startswith(("-", "+", "~")) and _is_folder(word)]
     added = [word for word in arguments if word not in folders]
     if any(word.startswith("-") for word in added) or len(folders) != 1:
         raise ConfigError(f"resume: name one run directory: {_USAGE}")
@@ -50,6 +54,10 @@ def main(arguments: list[str]) -> int:
         if key == "run.id":
             raise ConfigError("run.id: a resumed run stays in its directory and keeps its name; leave it out")
     return resume(Path(folders[0]), added)
+
+
+def _is_folder(word: str) -> bool:
+    return "=" not in word or Path(word).is_dir()
 
 
 def resume(directory: Path, added: list[str]) -> int:
@@ -88,7 +96,7 @@ def begin_or_go_on(
     """
     name = config.run.id
     if config.training.resume == "auto" and name is None:
-        name = next((os.environ[key] for key in _OF_THE_JOB if os.environ.get(key)), None)
+        name = _name_of_the_job()
         if name is None:
             raise ConfigError(
                 f"training.resume=auto: needs run.id=NAME (or {' or '.join(_OF_THE_JOB)} in the environment)"
@@ -109,6 +117,19 @@ def begin_or_go_on(
         follow(config, directory)
     else:
         train(config, directory, given, notes)
+
+
+def _name_of_the_job() -> str | None:
+    """The name that a launcher has given; one that torchrun makes up for each start is the last that is asked for.
+
+    Raises:
+        ConfigError: it can't be a folder's name.
+    """
+    names = [os.environ[key] for key in _OF_THE_JOB if os.environ.get(key)]
+    names = [name for name in names if name != _UNNAMED]
+    name = min(names, key=lambda name: bool(_MADE_UP.fullmatch(name)), default=None)
+    RunConfig(id=name)  # checks it
+    return name
 
 
 def _tuned(record: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.errors import UserError
+from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.ranks import ALONE, Ranks, joined, own_seed
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
@@ -76,7 +76,8 @@ def _all_of_it(
         try:
             table = load(config)  # torch isn't imported yet: a bad table is told at once
             _log_table(config, table)
-            write_json(run.path / "data_report.json", table.report)
+            if overrides is None:
+                write_json(run.path / "data_report.json", table.report)
             with joined() as ranks:
                 _run(config, run, table, overrides, ranks)
         except BaseException as error:
@@ -91,23 +92,23 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
-    from hybrid_trainer.evaluation import judge, report, timeline
+    from hybrid_trainer.evaluation import judge, report
 
     on = build.machine(config)
     if not ranks.alone:
         log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)
-    write_json(run.path / "split_report.json", data.split_report)
-    independent = config.data.independent_sequences
-    timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)
+    if overrides is None:
+        _report_data(config, run, table, data)
     _log_split(data)
     spec = build.model_spec(config, data)
-    marks = fingerprint.of(config, table, on)
+    marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
     looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
     trainer = build.trainer(config, spec, data, on, looking_on, ranks)
     ranks.from_first(None if overrides is None else _restore(trainer, run, marks))
     if overrides is not None:
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
+        _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
     trainer.fit(*loaders(config, data, ranks))
 
     best_epoch = build.load_best(trainer)
@@ -133,6 +134,15 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         precision=on.precision.name,
         threads=config.training.threads,
     )
+
+
+def _report_data(config: Config, run: RunDirectory, table: Table, data: Dataset) -> None:
+    from hybrid_trainer.evaluation import timeline
+
+    write_json(run.path / "data_report.json", table.report)
+    write_json(run.path / "split_report.json", data.split_report)
+    independent = config.data.independent_sequences
+    timeline.write_picture(run.report / "split.png", table, data.split, independent=independent)
 
 
 def loaders(config: Config, data: Dataset, ranks: Ranks = ALONE) -> tuple[WindowLoader, WindowLoader]:
@@ -164,6 +174,7 @@ def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict
     """Take over the newest sound checkpoint, and say what is no longer as it was; returns it."""
     from hybrid_trainer import fingerprint
     from hybrid_trainer.engine.checkpoint_store import CheckpointStore
+    from hybrid_trainer.fit_state import misfit
 
     state = CheckpointStore(run.checkpoints).load_last(trainer.device)
     if state is None:
@@ -172,6 +183,11 @@ def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict
     for change in fingerprint.changes(state["fingerprint"], marks):
         log.warning("since the checkpoint: %s", change)
     fingerprint.refuse_if_it_cannot_fit(state, marks)
+    if unlike := misfit(trainer, state):
+        raise ConfigError(
+            f"{run.path}: the checkpoint's weights do not fit the model that config and table make now: {unlike}; "
+            "bring back what the run began with, or begin a new run"
+        )
     trainer.load_state_dict(state)
     within = f" and {trainer.step_in_epoch} step(s) of the next" if trainer.step_in_epoch else ""
     log.info("goes on after %d epoch(s)%s", trainer.epoch, within)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any
@@ -21,7 +21,7 @@ from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.engine.watch import NonFiniteError, Watch
-from hybrid_trainer.seeding import generators_state, set_generators
+from hybrid_trainer.fit_state import load_into, state_of
 from hybrid_trainer.types import Batch, EpochRow
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,17 @@ class Trainer:
         stepper: runs one batch. schedule: moves the learning rate. callbacks: look on, in this order.
         epochs: passes over the training windows, at most. device: where the batches are.
         accumulate: batches per step, which is one update of the weights.
-        max_rollbacks: how often a step that is not finite takes training back to `last_good`; 0: it ends training.
+        max_rollbacks: how often a step that is not finite takes training back to the beginning of its epoch; 0: it ends
+            training.
 
     Attributes:
-        epoch: finished epochs. step_in_epoch: finished steps of the current one.
+        epoch: finished epochs. step_in_epoch: finished steps of the current one. steps_per_epoch: how many it has;
+            0 before that is known.
+        rate_at_start: the learning rate as the epoch began. epoch_start: all state then, where a rollback may need it.
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
         tally: the losses and metrics of the training steps of the current epoch.
         graph: replays steps on a GPU; None: each is taken as it is.
-        last_good: gives the state of the newest checkpoint, None where there is none. rollbacks: how many there were.
+        rollbacks: how often training went back.
         interruption: what a signal asks for; looked at after each step and each validation batch.
     """
 
@@ -65,7 +68,6 @@ class Trainer:
         self.device = device
         self.accumulate = accumulate
         self.max_rollbacks = max_rollbacks
-        self.last_good: Callable[[], dict[str, Any] | None] = lambda: None
         self.rollbacks = 0
         self.graph: StepGraph | None = None
         self.epoch = 0
@@ -75,8 +77,8 @@ class Trainer:
         self.stop_reason: str | None = None
         self.tally = EpochTally(stepper.criterion, device)
         self.interruption = Interruption()
-        self._rate_at_start = 0.0
-        self._beginning: dict[str, Any] | None = None
+        self.rate_at_start = 0.0
+        self.epoch_start: dict[str, Any] | None = None
 
     def fit(self, train: WindowLoader, valid: WindowLoader) -> list[EpochRow]:
         """Train until `epochs` are done or a callback asks to stop; returns the history, a row per epoch.
@@ -89,7 +91,6 @@ class Trainer:
         with self.interruption, memory_kept():
             try:
                 self._notify("fit_start")
-                self._beginning = copy.deepcopy(self.state_dict()) if self.max_rollbacks else None
                 while self.epoch < self.epochs and self.stop_reason is None:
                     try:
                         row = self._train_epoch(train) | self.evaluate(valid, "valid")
@@ -98,7 +99,7 @@ class Trainer:
                         continue
                     self.epoch += 1
                     self.step_in_epoch = 0
-                    row = {"epoch": self.epoch, **row, "lr": self._rate_at_start}
+                    row = {"epoch": self.epoch, **row, "lr": self.rate_at_start}
                     self.schedule.epoch(row)
                     self.history.append(row)
                     self._notify("epoch_end")
@@ -117,8 +118,10 @@ class Trainer:
         self.model.train()
         loader.epoch = self.epoch
         if self.step_in_epoch == 0:
-            self._rate_at_start = self.learning_rate
+            self.rate_at_start = self.learning_rate
             self._begin_sums()
+        if self.max_rollbacks and (self.step_in_epoch == 0 or self.epoch_start is None):
+            self.epoch_start = copy.deepcopy(self.state_dict())
         for _ in self._steps(loader):
             if self.stepper.counts(self.schedule.moves):
                 self.schedule.step()
@@ -153,19 +156,21 @@ class Trainer:
         return went_back | self.stepper.watch.row(self.epoch + 1, self.step_in_epoch)
 
     def _go_back(self, error: NonFiniteError) -> None:
-        """Go on from the last checkpoint with half the learning rate, if that may be."""
-        if self.rollbacks >= self.max_rollbacks:
+        """Begin the epoch again with half the learning rate, if that may be.
+
+        Not from the last checkpoint: where that lies depends on the clock, and on where the run was interrupted.
+        """
+        if self.rollbacks >= self.max_rollbacks or self.epoch_start is None:
             if self.rollbacks:
                 raise NonFiniteError(f"{error} (after {self.rollbacks} rollback(s))") from error
             raise error
-        self.rollback(self.last_good() or copy.deepcopy(self._beginning) or {})
+        self.rollback(copy.deepcopy(self.epoch_start))  # an optimizer takes over the tensors themselves
         log.warning(
-            "%s. Rollback %d of %d: on from epoch %d, step %d, with half the learning rate",
+            "%s. Rollback %d of %d: epoch %d begins again, with half the learning rate",
             error,
             self.rollbacks,
             self.max_rollbacks,
             self.epoch + 1,
-            self.step_in_epoch + 1,
         )
 
     def rollback(self, state: dict[str, Any]) -> None:
@@ -234,58 +239,8 @@ class Trainer:
         """
         if self.step_in_epoch:
             self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.stepper.optimizer.state_dict(),
-            "scaler": self.stepper.scaler.state_dict(),
-            "ema": None if self.stepper.ema is None else self.stepper.ema.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "rollbacks": self.rollbacks,
-            "callbacks": {type(callback).__name__: callback.state_dict() for callback in self.callbacks},
-            "epoch": self.epoch,
-            "step_in_epoch": self.step_in_epoch,
-            "sums": self._sums_state() if self.step_in_epoch else None,
-            "history": [dict(row) for row in self.history],
-            "generators": self.ranks.gather(generators_state(self.device)),  # dropout draws from torch's
-        }
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state; the model and the optimizer must be of the same make.
-
-        Rates and decays are this trainer's own, so that a resumed run may have others; a callback that is new begins
-        anew, and `stop_reason` is for the callbacks to find again.
-        """
-        self.model.load_state_dict(state["model"])
-        _load_moments(self.stepper.optimizer, state["optimizer"])
-        if self.graph is not None:
-            self.graph.forget()
-        self.stepper.scaler.load_state_dict(state["scaler"])
-        if self.stepper.ema is not None:
-            self.stepper.ema.load_state_dict(state["ema"] or state["model"])  # new in a resumed run: it begins here
-        self.schedule.load_state_dict(state["schedule"])
-        self.rollbacks = state["rollbacks"]
-        for callback in self.callbacks:
-            callback.load_state_dict(state["callbacks"].get(type(callback).__name__, callback.state_dict()))
-        self.epoch, self.step_in_epoch = state["epoch"], state["step_in_epoch"]
-        if state["sums"] is not None:
-            self._load_sums(state["sums"])
-        self.history = [dict(row) for row in state["history"]]
-        if self.ranks.rank < len(state["generators"]):
-            set_generators(state["generators"][self.ranks.rank], self.device)
-
-    def _sums_state(self) -> dict[str, Any]:
-        watch = self.stepper.watch.state_dict()
-        return {"tally": self.ranks.gather(self.tally.state_dict()), "watch": watch, "lr": self._rate_at_start}
-
-    def _load_sums(self, state: dict[str, Any]) -> None:
-        self.tally.load_state_dict(state["tally"][self.ranks.rank])
-        self.stepper.watch.load_state_dict(state["watch"])
-        self._rate_at_start = state["lr"]
-
-
-def _load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take over an optimizer's moments and step counts, not its rates and decays."""
-    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, settings in zip(optimizer.param_groups, own, strict=True):
-        group.update(settings)
+        """Take over a former state; see `fit_state.load_into`."""
+        load_into(self, state)

@@ -32,7 +32,18 @@ def state(before: dict[str, Any], step: int = 0) -> dict[str, Any]:
 def test_a_fingerprint_is_plain_and_knows_data_and_machine(tmp_path: Path) -> None:
     found = marks(tmp_path)
     assert json.loads(json.dumps(found)) == found
-    assert list(found) == ["config", "data", "python", "numpy", "torch", "processes", "threads", "device", "precision"]
+    assert list(found) == [
+        "config",
+        "data",
+        "panel",
+        "python",
+        "numpy",
+        "torch",
+        "processes",
+        "threads",
+        "device",
+        "precision",
+    ]
     assert found["config"]["data.targets.signal.horizon"] == 5
     assert (found["threads"], found["precision"]) == (1, "fp32")
     assert found["device"].startswith("cpu (")
@@ -92,3 +103,19 @@ def test_in_the_middle_of_an_epoch_the_processes_stay_as_many(tmp_path: Path) ->
 def test_rates_epochs_callbacks_and_places_may_change(tmp_path: Path) -> None:
     may = ["training.learning_rate=0.1", "training.epochs=5", "data.cache=never", "callbacks.early_stopping.patience=9"]
     fingerprint.refuse_if_it_cannot_fit(state(marks(tmp_path), step=2), marks(tmp_path, *may))
+
+
+@pytest.mark.parametrize(("mark", "what"), [("data", "the table's content"), ("panel", "where the panel is")])
+def test_what_gives_the_rows_their_order_stays_in_the_middle_of_an_epoch(tmp_path: Path, mark: str, what: str) -> None:
+    now = marks(tmp_path)
+    before = now | {mark: "another"}
+    fingerprint.refuse_if_it_cannot_fit(state(before), now)
+    with pytest.raises(
+        ConfigError, match=rf"^{what} has changed \(another -> .*\) in the middle of an epoch \(after step 4\)"
+    ):
+        fingerprint.refuse_if_it_cannot_fit(state(before, step=4), now)
+
+
+def test_the_metric_of_the_best_weights_may_not_change(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^callbacks\.checkpoint\.mode: a resumed run cannot change it"):
+        fingerprint.refuse_if_it_cannot_fit(state(marks(tmp_path)), marks(tmp_path, "callbacks.checkpoint.mode=max"))

@@ -170,63 +170,92 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_all_the_same() -> Non
 # rollback
 
 
-def stored(folder: Path, panel: PanelTensors, **options: Any) -> tuple[Trainer, list[float]]:
-    """A trainer whose third epoch goes bad, with its checkpoints; and the learning rates with which it went back."""
-    store, rates = CheckpointStore(folder), []
-    checkpoint = Checkpoint(store, Monitor("valid/loss"))
-    trainer = make_trainer(epochs=4, callbacks=[SpoilAfter(panel, 2), checkpoint], **options)
+class MendAfter(Callback):
+    """Puts the label back once training has gone back so often, and remembers where each attempt began."""
 
-    def last_good() -> dict[str, Any] | None:
-        rates.append(trainer.learning_rate)
-        return store.load_last(CPU)
+    def __init__(self, panel: PanelTensors, rollbacks: int) -> None:
+        self.panel, self.rollbacks = panel, rollbacks
+        self.begun: list[tuple[int, float]] = []
 
-    trainer.last_good = last_good
-    return trainer, rates
+    def step_end(self, trainer: Trainer) -> None:
+        if trainer.step_in_epoch == 1:
+            self.begun.append((trainer.epoch, trainer.learning_rate))
+        if trainer.rollbacks == self.rollbacks:
+            self.panel.targets["range"][BAD_ROW] = 0.0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_going_back_is_going_on_from_the_last_checkpoint_with_half_the_learning_rate(
-    tmp_path: Path, precision: str
-) -> None:
+def test_going_back_is_beginning_the_epoch_again_with_half_the_learning_rate(tmp_path: Path, precision: str) -> None:
+    """Wherever checkpoints are: here one is written behind each step."""
     panel = make_panel()
-    trainer, _ = stored(tmp_path, panel, max_rollbacks=3, precision=precision, dropout=0.2)
-    load = trainer.last_good
-
-    def mended() -> dict[str, Any] | None:
-        panel.targets["range"][BAD_ROW] = 0.0
-        return load()
-
-    trainer.last_good = mended
+    store = Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss"), every_steps=1)
+    callbacks = [SpoilAfter(panel, 2), MendAfter(panel, 1), store]
+    options: dict[str, Any] = {"precision": precision, "dropout": 0.2}
+    trainer = make_trainer(epochs=4, max_rollbacks=3, callbacks=callbacks, **options)
     history = fit(trainer, panel)
     assert [row["train/rollbacks"] for row in history] == [0, 0, 1, 1]
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert [row["lr"] for row in history] == [0.01, 0.01, 0.005, 0.005]
 
     panel = make_panel()
-    second = make_trainer(epochs=2, precision=precision, dropout=0.2)
+    second = make_trainer(epochs=2, **options)
     fit(second, panel)
     panel.targets["range"][BAD_ROW] = 0.0
-    state, third = second.state_dict(), make_trainer(1, epochs=4, precision=precision, dropout=0.2)
+    state, third = second.state_dict(), make_trainer(1, epochs=4, **options)
     third.load_state_dict(state)
     third.schedule.scale(0.5)
     fit(third, panel)
     assert same(weights(trainer.model), weights(third.model))
 
 
-def test_each_rollback_halves_once_more_and_after_the_last_the_run_fails(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_rollback_halves_once_more_and_after_the_last_the_run_fails(caplog: pytest.LogCaptureFixture) -> None:
     panel = make_panel()
-    trainer, rates = stored(tmp_path, panel, max_rollbacks=3)
+    mend = MendAfter(panel, 9)
+    trainer = make_trainer(epochs=4, max_rollbacks=3, callbacks=[SpoilAfter(panel, 2), mend])
     with pytest.raises(
         NonFiniteError, match=r"^epoch 3: .*'range' is not finite from step 3 on; .* target \(after 3 rollback\(s\)\)$"
     ):
         fit(trainer, panel)
-    assert rates == [0.01, 0.005, 0.0025]
+    assert mend.begun == [(0, 0.01), (1, 0.01), (2, 0.01), (2, 0.005), (2, 0.0025), (2, 0.00125)]
     assert trainer.learning_rate == 0.00125 and len(trainer.history) == 2
     told = [message for message in caplog.messages if "Rollback" in message]
     assert len(told) == 3
-    assert told[1].endswith("Rollback 2 of 3: on from epoch 3, step 1, with half the learning rate")
+    assert told[1].endswith("Rollback 2 of 3: epoch 3 begins again, with half the learning rate")
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_run_that_is_resumed_in_the_middle_of_an_epoch_goes_back_to_where_the_epoch_began(cut: int) -> None:
+    kept: list[dict[str, Any]] = []
+
+    class Keep(Callback):
+        def step_end(self, trainer: Trainer) -> None:
+            if (trainer.step_in_epoch, trainer.rollbacks, kept) == (cut, 0, []):
+                kept.append(clone(trainer.state_dict()))
+
+    panel = spoilt(BAD_ROW)
+    options: dict[str, Any] = {"epochs": 2, "max_rollbacks": 1, "dropout": 0.2}
+    straight = make_trainer(callbacks=[Keep(), MendAfter(panel, 1)], **options)
+    history = fit(straight, panel)
+    panel = spoilt(BAD_ROW)
+    second = make_trainer(7, callbacks=[MendAfter(panel, 1)], **options)
+    second.load_state_dict(kept[0])
+    assert same(fit(second, panel), history)
+    assert same(weights(second.model), weights(straight.model))
+
+
+def test_checkpoints_of_what_training_has_gone_back_from_are_removed(tmp_path: Path) -> None:
+    panel = spoilt(BAD_ROW)
+    store = CheckpointStore(tmp_path)
+    places: list[list[str]] = []
+
+    class Look(Callback):
+        def step_end(self, trainer: Trainer) -> None:
+            places.append(sorted(path.stem for path in tmp_path.glob("last-*.pt")))
+
+    steps = Checkpoint(store, Monitor("valid/loss"), every_steps=1)
+    fit(make_trainer(epochs=1, max_rollbacks=1, callbacks=[MendAfter(panel, 1), steps, Look()]), panel)
+    assert places[1] == ["last-0000-0000001", "last-0000-0000002"]
+    assert places[-4:-2] == [["last-0000-0000001"], ["last-0000-0000001", "last-0000-0000002"]]
 
 
 def test_without_a_checkpoint_training_goes_back_to_where_it_began() -> None:

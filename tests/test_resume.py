@@ -13,6 +13,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hybrid_trainer.__main__ import run
+from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.resume import _name_of_the_job
 from tests.conftest import price_frame
 from tests.engine.helpers import TINY_RUN
 
@@ -153,6 +155,7 @@ def test_a_job_that_is_started_again_finds_its_run(
         (["resume", "."], ".: not a run's directory: it has no run.json"),
         ([*QUIET, "training.resume=auto"], "training.resume=auto: needs run.id=NAME (or TORCHELASTIC_RUN_ID or SLURM"),
         ([*QUIET, "run.id=../up"], "run.id: '../up' must be letters, digits, '.', '_' and '-', and begin with a"),
+        ([*QUIET, "run.id=2026-11-25"], "run.id: '2026-11-25': outputs/2026-11-25 is the folder of that day's runs"),
         (["--multirun", *QUIET, "run.id=a", "seed=0,1"], "run.id, training.resume: name one run; leave them out of"),
     ],
 )
@@ -248,3 +251,71 @@ def test_a_new_run_under_a_name_that_is_taken_is_told_of_both_ways(
 def test_the_help_of_resume_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["resume", "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]\n")
+
+
+def test_an_entry_that_is_removed_from_a_mapping_is_told_in_one_line_and_the_run_stays_as_it_was(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (done / "run.json").read_bytes()
+    assert run(["resume", "outputs/a", "training.epochs=2", "~model.embeddings.instrument"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: outputs/a: the checkpoint's weights do not fit the model that config and table make"
+    )
+    assert ": trunk.linear.weight was 8 x 12 and would be 8 x 8; " in error and error.count("\n") == 1
+    assert (done / "run.json").read_bytes() == before
+
+
+def test_what_the_run_says_of_its_data_stays_where_another_split_is_refused(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("data_report.json", "split_report.json", "report/split.png")
+    before = [(done / name).read_bytes() for name in names]
+    assert run(["resume", "outputs/a", "training.epochs=2", "data.split.fractions=[0.5,0.25,0.25]"]) == 2
+    assert "data.split.fractions: a resumed run cannot change it" in capsys.readouterr().err
+    assert [(done / name).read_bytes() for name in names] == before
+
+
+def test_the_metric_that_chose_the_best_weights_cannot_change(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change = "callbacks.checkpoint.monitor=valid/signal/macro_f1"
+    assert run(["resume", "outputs/a", "training.epochs=2", change]) == 2
+    assert capsys.readouterr().err.startswith("error: callbacks.checkpoint.monitor: a resumed run cannot change it")
+
+
+@pytest.mark.parametrize("name", ["seed=1,model=lstm", "two words", "it's [here]"])
+def test_a_folder_may_have_any_name(done: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    done.rename(done.parent / name)
+    assert run(["resume", f"outputs/{name}", "training.epochs=2"]) == 0
+    assert "goes on after 1 epoch(s)" in capsys.readouterr().out
+    assert record(done.parent / name)["status"] == "complete"
+
+
+MADE_UP = "0b16e9d2-8f3c-4c5d-9a7e-001122334455"
+
+
+@pytest.mark.parametrize(
+    ("torchrun", "slurm", "name"),
+    [
+        ("mine", "17", "mine"),
+        (MADE_UP, "17", "17"),
+        (MADE_UP, None, MADE_UP),
+        ("none", "17", "17"),
+        ("none", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_name_that_torchrun_makes_up_for_each_start_is_the_last_to_be_taken(
+    monkeypatch: pytest.MonkeyPatch, torchrun: str | None, slurm: str | None, name: str | None
+) -> None:
+    for key, value in (("TORCHELASTIC_RUN_ID", torchrun), ("SLURM_JOB_ID", slurm)):
+        if value is None:
+            monkeypatch.delenv(key, raising=False)
+        else:
+            monkeypatch.setenv(key, value)
+    assert _name_of_the_job() == name
+
+
+def test_a_launchers_name_that_is_no_folders_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "../up")
+    with pytest.raises(ConfigError, match=r"^run.id: '../up' must be letters"):
+        _name_of_the_job()

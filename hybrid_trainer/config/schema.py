@@ -21,6 +21,7 @@ from hybrid_trainer.config.training import TrainingConfig
 from hybrid_trainer.errors import ConfigError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,127}", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(kw_only=True)
@@ -52,6 +53,8 @@ class RunConfig:
             raise ConfigError(
                 f"run.id: '{self.id}' must be letters, digits, '.', '_' and '-', and begin with a letter or digit"
             )
+        if self.id is not None and _DATE.fullmatch(self.id):
+            raise ConfigError(f"run.id: '{self.id}': outputs/{self.id} is the folder of that day's runs; add a word")
 
 
 @dataclass(kw_only=True)

@@ -71,7 +71,7 @@ class TrainingConfig:
     on_nonfinite: str = key(
         "stop",
         "a loss or gradient that is not finite: stop: the run fails; skip: that step is left out; "
-        "rollback: go back to the last checkpoint with half the learning rate",
+        "rollback: begin the epoch again with half the learning rate",
     )
     max_rollbacks: int = key(3, "on_nonfinite=rollback: how often, before the run fails")
     schedule: ScheduleConfig = key(ScheduleConfig(), "the learning-rate schedule")

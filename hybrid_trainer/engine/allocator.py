@@ -30,10 +30,11 @@ def memory_kept() -> Iterator[bool]:
     if libc is None or any(name in os.environ for name in _USERS_OWN):
         yield False
         return
-    libc.mallopt(_MMAP_THRESHOLD, _KEPT)
-    libc.mallopt(_TRIM_THRESHOLD, _KEPT)
+    # glibc before 2.35 takes no threshold above half a heap's size, which is the usual one.
+    kept = libc.mallopt(_MMAP_THRESHOLD, _KEPT) or libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
+    kept = libc.mallopt(_TRIM_THRESHOLD, _KEPT) and kept
     try:
-        yield True
+        yield bool(kept)
     finally:
         libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP)
         libc.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM)

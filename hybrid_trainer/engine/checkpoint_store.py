@@ -33,15 +33,19 @@ class CheckpointStore:
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
         self.writes = writes
-        self._newest: Path | None = None  # the one that this process has written or taken last
+        self._newest: tuple[Path, int] | None = None  # the one that this process has written or taken last
 
     def save_last(self, state: dict[str, Any]) -> None:
         """Write a state, named by its `epoch` and `step_in_epoch`, and let go of those that are no longer needed."""
         path = self._last(int(state["epoch"]), int(state["step_in_epoch"]))
-        if path == self._newest or not self.writes:
+        newest = path, int(state["rollbacks"])
+        if newest == self._newest or not self.writes:
             return  # a signal came right behind a checkpoint
         save_checkpoint(path, state)
-        self._newest = path
+        self._newest = newest
+        for old in self._finished("last"):
+            if _place(old) > _place(path):
+                remove_checkpoint(old)  # training has gone back since
         for kind in ("last", "best"):
             for old in self._finished(kind)[:-_KEPT]:
                 remove_checkpoint(old)
@@ -70,7 +74,7 @@ class CheckpointStore:
                 continue
             if self.writes:
                 self._cut_back(path, state)
-            self._newest = path
+            self._newest = path, int(state["rollbacks"])
             return state
         self._tidy_up()
         if found:

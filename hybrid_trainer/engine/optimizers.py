@@ -35,8 +35,22 @@ def make_optimizer(
         made._warned_capturable_if_run_uncaptured = True  # an epoch's last step always is
         return made
     optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
-    if momentum > 0:
-        # torch would make them in the first step, of memory that nobody writes to where that step is skipped.
-        for p in (*matrices, *vectors):
-            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    _begin_momentum(optimizer)
     return optimizer
+
+
+def load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over an optimizer's moments and step counts, not its rates and decays."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)
+    _begin_momentum(optimizer)  # where the state is of a run without
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """torch would make sgd's moments in the first step, of memory that nobody writes to where that step is skipped."""
+    for group in optimizer.param_groups:
+        for p in group["params"] if group.get("momentum") else ():
+            if optimizer.state[p].get("momentum_buffer") is None:
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)

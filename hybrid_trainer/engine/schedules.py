@@ -45,6 +45,9 @@ class Schedule:
         self.steps += 1
         self._apply()
 
+    def rescale(self, by: float) -> None:
+        """Find the same place in the course where an epoch now has `by` times as many steps."""
+
     def epoch(self, row: EpochRow) -> None:
         """Look at a finished epoch's row."""
 
@@ -70,7 +73,21 @@ class Schedule:
         self._apply()
 
 
-class Cosine(Schedule):
+class Course(Schedule):
+    """A schedule over all steps of a training."""
+
+    @property
+    def moves(self) -> bool:
+        """Every update does."""
+        return True
+
+    def rescale(self, by: float) -> None:
+        """Count as if all steps so far had been of the new size."""
+        self.steps = round(self.steps * by)
+        self._apply()
+
+
+class Cosine(Course):
     """Falls from the full learning rate to the smallest along half a cosine (Loshchilov and Hutter, 2017).
 
     Args:
@@ -84,11 +101,6 @@ class Cosine(Schedule):
         self.smallest = smallest
         super().__init__(optimizer, warmup_steps)
 
-    @property
-    def moves(self) -> bool:
-        """Every update does."""
-        return True
-
     def factor(self) -> float:
         """1 until the warm-up is over, then down to `smallest`."""
         falling = max(self.total_steps - self.warmup_steps, 1)
@@ -96,7 +108,7 @@ class Cosine(Schedule):
         return self.smallest + (1 - self.smallest) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class OneCycle(Schedule):
+class OneCycle(Course):
     """Rises from 1/25 to the full rate over 30 % of the steps, falls to 1/250,000 of it (Smith and Topin, 2018).
 
     The shape is that of torch's OneCycleLR with its default settings; momentum stays as it is.
@@ -105,11 +117,6 @@ class OneCycle(Schedule):
     def __init__(self, optimizer: torch.optim.Optimizer, *, total_steps: int) -> None:
         self.total_steps = total_steps
         super().__init__(optimizer)
-
-    @property
-    def moves(self) -> bool:
-        """Every update does."""
-        return True
 
     def factor(self) -> float:
         """Along half a cosine up, then along half a cosine down."""
@@ -152,7 +159,8 @@ class Plateau(Schedule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state."""
-        self.monitor.load_state_dict(state["monitor"])
+        if "monitor" in state:  # another schedule's has none
+            self.monitor.load_state_dict(state["monitor"])
         super().load_state_dict(state)
 
 

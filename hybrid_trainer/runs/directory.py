@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,13 @@ def claimed(
         "provenance": provenance(),
     }
     path.mkdir(parents=True, exist_ok=True)
-    _claim(path, record)
-    with _told_how_it_ends(RunDirectory(path, record)) as run, _locked(path):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(path))  # before the record is there for another process to go on with
+        except RunDirError:
+            raise _belongs_to_another(path) from None
+        _claim(path, record)
+        run = stack.enter_context(_told_how_it_ends(RunDirectory(path, record)))
         remove_leftovers(path)
         run.adopt(config, config_yaml, overrides)
         yield run
@@ -191,12 +196,16 @@ def _claim(path: Path, record: dict[str, Any]) -> None:
         temporary.chmod(0o666 & ~umask())
         (path / RECORD).hardlink_to(temporary)  # unlike a rename, it replaces nothing
     except (FileExistsError, FileNotFoundError):  # not found: who has got the directory has tidied it up
-        raise RunDirError(
-            f"{path}: this directory belongs to another run; leave run.id (hydra.run.dir) out for a new one, or name "
-            f"a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
-        ) from None
+        raise _belongs_to_another(path) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _belongs_to_another(path: Path) -> RunDirError:
+    return RunDirError(
+        f"{path}: this directory belongs to another run; leave run.id (hydra.run.dir) out for a new one, or name "
+        f"a folder that isn't there yet; to go on with that run: python -m hybrid_trainer resume {path}"
+    )
 
 
 def _finish_if_possible(run: RunDirectory, status: str, reason: str) -> None:

@@ -95,7 +95,8 @@ def test_the_file_holds_the_state_of_the_callbacks_its_own_included(tmp_path: Pa
         "EarlyStopping": stopping.state_dict(),
         "Checkpoint": checkpoint.state_dict(),
     }
-    assert checkpoint.state_dict() == {"monitor": {"best": 0.5, "best_epoch": 2, "stalled": 1}}
+    assert checkpoint.state_dict() == {"monitor": checkpoint.monitor.state_dict()}
+    assert (checkpoint.monitor.best, checkpoint.monitor.best_epoch, checkpoint.monitor.stalled) == (0.5, 2, 1)
 
 
 def test_a_callback_with_a_former_state_keeps_a_better_best(tmp_path: Path) -> None:

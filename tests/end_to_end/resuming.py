@@ -45,7 +45,6 @@ class Cut(Trainer):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.cuts: list[bytes] = []
-        self.last_good = lambda: read(self.cuts[-1]) if self.cuts else None
 
     def rollback(self, state: State) -> None:
         """As `Trainer.rollback`; callbacks stand behind the step that it goes on from."""
@@ -119,7 +118,6 @@ class Fit:
         """The outcome of another trainer that takes over a state."""
         trainer = self.trainer(seed=99)
         trainer.load_state_dict(state)
-        trainer._look()  # what it took over is the checkpoint that a rollback goes back to
         return self.outcome(trainer)
 
 

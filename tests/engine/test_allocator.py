@@ -70,3 +70,26 @@ def test_without_glibc_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "_glibc", lambda: None)
     with memory_kept() as kept:
         assert not kept
+
+
+def test_where_glibc_takes_no_large_threshold_the_largest_that_it_takes_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Before235:
+        """As its malloc.c has it: a mapping threshold above 32 MiB is refused with 0."""
+
+        def __init__(self) -> None:
+            self.told: list[tuple[int, int]] = []
+
+        def mallopt(self, name: int, value: int) -> int:
+            self.told.append((name, value))
+            return int(name != allocator._MMAP_THRESHOLD or value <= 32 << 20)
+
+        def malloc_trim(self, pad: int) -> int:
+            return 1
+
+    libc = Before235()
+    monkeypatch.setattr(allocator, "_glibc", lambda: libc)
+    with memory_kept() as kept:
+        assert kept
+        assert libc.told == [(-3, 1 << 30), (-3, 32 << 20), (-1, 1 << 30)]

@@ -19,7 +19,7 @@ def names(folder: Path) -> list[str]:
 def test_what_was_half_written_or_half_removed_is_gone_when_the_run_goes_on(tmp_path: Path, none: bool) -> None:
     store = CheckpointStore(tmp_path)
     for step in (2, 4):
-        store.save_last({"epoch": 0, "step_in_epoch": step, "best_epoch": None})
+        store.save_last({"epoch": 0, "step_in_epoch": step, "best_epoch": None, "rollbacks": 0})
     whole = names(tmp_path)
     for step in (1, 3, 6):  # unlinked half, or killed before the manifest
         (tmp_path / f"last-0000-000000{step}.pt").write_bytes(b"half")

@@ -147,6 +147,24 @@ def test_of_many_threads_exactly_one_claims_a_folder(tmp_path: Path) -> None:
     assert record_of(tmp_path / "a")["status"] == "complete"
 
 
+def test_a_record_is_there_only_once_its_process_has_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a job that is started twice would go on with a run that is just beginning, and end it as failed."""
+    seen: list[str] = []
+    create = directory._claim
+
+    def claim_slowly(path: Path, record: dict[str, Any]) -> None:
+        create(path, record)
+        with pytest.raises(RunDirError, match="another process is at work on this run"), directory.reopened(path, []):
+            pass
+        seen.append(record_of(path)["status"])
+
+    monkeypatch.setattr(directory, "_claim", claim_slowly)
+    with claim(tmp_path / "a", tmp_path) as run:
+        run.finish("complete")
+    assert seen == ["running"]
+    assert record_of(tmp_path / "a")["status"] == "complete"
+
+
 def test_of_several_processes_exactly_one_claims_a_folder(tmp_path: Path) -> None:
     processes = [start_claiming(tmp_path, "finish") for _ in range(4)]
     while len(list(tmp_path.glob("ready-*"))) < len(processes):
