@@ -45,11 +45,7 @@ def unknown_key(path: str) -> ConfigError:
     hint = did_you_mean(path, known)
     if "did you mean" in hint and section not in sections:
         return ConfigError(f"{path}: no such key{hint}")
-    names = (
-        siblings
-        if section in sections
-        else [*OPTIONS, *dict.fromkeys(key.split(".")[0] for key in known if key.split(".")[0] not in OPTIONS)]
-    )
+    names = siblings if section in sections else dict.fromkeys([*OPTIONS, *(key.split(".")[0] for key in known)])
     return ConfigError(f"{path}: no such key; known: {', '.join(names)}")
 
 
