@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,8 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 
 # What tune-engine has found on the machine at hand is not for the tests, nor for the commands that they start.
-os.environ["XDG_CONFIG_HOME"] = str(Path(__file__).parent / "no_such_folder")
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="hybrid_trainer-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

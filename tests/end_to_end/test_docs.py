@@ -60,7 +60,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_a_page_ends_well(page: str, workspace: Path) -> None:
+def test_every_command_of_a_page_ends_well(page: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(workspace / "config"))  # tune-engine writes a machine profile there
     for command in commands(page):
         if command.startswith("eval "):
             in_place = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
