@@ -7,15 +7,19 @@ the whole batch, so the result is that of one process, to rounding. Imports no t
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hybrid_trainer.errors import TrainingError
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+_HAS_GONE = re.compile(r"(Connection (closed|reset) by peer|Broken pipe|NCCL.*remote)", re.I)  # what gloo and NCCL say
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -103,7 +107,11 @@ def of_process() -> Ranks:
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """Meet the other processes for as long as the block lasts."""
+    """Meet the other processes for as long as the block lasts.
+
+    Raises:
+        TrainingError: one of the others has ended meanwhile.
+    """
     ranks = of_process()
     if ranks.alone:
         yield ranks
@@ -115,6 +123,12 @@ def joined() -> Iterator[Ranks]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo")
     try:
         yield ranks
+    except RuntimeError as error:
+        if not _HAS_GONE.search(str(error)):
+            raise
+        raise TrainingError(
+            f"another of the {ranks.size} processes has ended, and this one with it; the other's last lines say why"
+        ) from error
     finally:
         distributed.destroy_process_group()  # its threads would abort the process at its end
 

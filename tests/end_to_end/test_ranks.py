@@ -56,6 +56,13 @@ def history(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
+def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     price_frame(rows=230).write_csv(tmp_path / "prices.csv")
@@ -83,10 +90,7 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> No
     together(here, *run, "training.epochs=40", "run.id=straight")
     processes = together(here, *run, "training.epochs=40", "run.id=cut", wait=False)
     cut, straight = here / "outputs/cut", here / "outputs/straight"
-    deadline = time.monotonic() + 120
-    while not (cut / "history.jsonl").exists():
-        assert time.monotonic() < deadline and processes[0].poll() is None, processes[0].communicate()
-        time.sleep(0.02)
+    wait_for(cut / "history.jsonl", processes[0])
     processes[1].send_signal(signal.SIGTERM)  # to one of them: both leave behind the same step
     for process in processes:
         process.communicate(timeout=60)
@@ -96,3 +100,28 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> No
     together(here, "resume", "outputs/cut")
     for name in ("history.jsonl", "model/weights.safetensors"):
         assert (cut / name).read_bytes() == (straight / name).read_bytes()
+
+
+def test_where_one_process_is_killed_the_other_one_says_so_in_a_line(here: Path) -> None:
+    first, second = together(here, *RUN, "training.epochs=4000", "run.id=a", wait=False)
+    wait_for(here / "outputs/a/history.jsonl", first)
+    second.kill()
+    said = first.communicate(timeout=60)[0]
+    second.communicate()
+    assert first.returncode == 1
+    assert said.splitlines()[-1] == (
+        "error: another of the 2 processes has ended, and this one with it; the other's last lines say why"
+    )
+    record = json.loads((here / "outputs/a/run.json").read_text())
+    assert (record["status"], record["stop_reason"].partition(":")[0]) == ("failed", "TrainingError")
+
+
+def test_two_processes_go_back_together(here: Path) -> None:
+    """Their run directories have random names of their own, and only the first one's has checkpoints."""
+    wild = ["training.optimizer=sgd", "training.learning_rate=1e20", "training.clip_norm=null"]
+    wild += ["training.on_nonfinite=rollback", "training.max_rollbacks=200", "callbacks.checkpoint.every_steps=1"]
+    together(here, *RUN, *wild, "training.epochs=1", "training.class_weights=none")
+    (file,) = here.glob("outputs/*/*/history.jsonl")
+    rows = history(file.parent)
+    assert [row["epoch"] for row in rows] == [1]
+    assert rows[0]["train/rollbacks"] >= 1

@@ -72,7 +72,7 @@ def test_without_glibc_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not kept
 
 
-def test_where_glibc_takes_no_large_threshold_the_largest_that_it_takes_is_kept(
+def test_an_older_glibc_is_told_the_largest_threshold_that_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Before235:
