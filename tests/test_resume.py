@@ -248,3 +248,13 @@ def test_a_new_run_under_a_name_that_is_taken_is_told_of_both_ways(
 def test_the_help_of_resume_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["resume", "--help"]) == 0
     assert capsys.readouterr().out.startswith("usage: python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]\n")
+
+
+@pytest.mark.parametrize(("cores", "told"), [(1, 1), (2, 0)])
+def test_more_threads_than_cores_are_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cores: int, told: int
+) -> None:
+    monkeypatch.setattr("hybrid_trainer.train.cores", lambda: cores)
+    assert run([*QUIET, "training.epochs=1", "training.threads=2", "run.id=a"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("training.threads=2: only 1 core(s) here, which will be slow\n") == told
