@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from hybrid_trainer import memory
+from hybrid_trainer.config.axes import cores
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
 from hybrid_trainer.data.features import select_features
@@ -95,6 +96,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     from hybrid_trainer.evaluation import judge, report
 
     on = build.machine(config)
+    if config.training.threads > cores():
+        log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
     if not ranks.alone:
         log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,15 @@ def test_a_pipe_that_is_closed_early_is_no_error(tmp_path: Path, arguments: tupl
     )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_signal_behind_the_last_word_ends_the_process_without_a_trace() -> None:
+    script = (
+        "import atexit, os, signal, sys; from hybrid_trainer.__main__ import main; sys.argv[1:] = ['--version']; "
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
 
 
 def test_the_console_script_is_the_same_command() -> None:

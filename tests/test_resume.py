@@ -319,3 +319,13 @@ def test_a_launchers_name_that_is_no_folders_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "../up")
     with pytest.raises(ConfigError, match=r"^run.id: '../up' must be letters"):
         _name_of_the_job()
+
+
+@pytest.mark.parametrize(("cores", "told"), [(1, 1), (2, 0)])
+def test_more_threads_than_cores_are_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cores: int, told: int
+) -> None:
+    monkeypatch.setattr("hybrid_trainer.train.cores", lambda: cores)
+    assert run([*QUIET, "training.epochs=1", "training.threads=2", "run.id=a"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("training.threads=2: only 1 core(s) here, which will be slow\n") == told

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -165,8 +166,13 @@ def kept(run: Path) -> dict[str, bytes]:
 
 
 def files(run: Path) -> set[str]:
-    """All names below a run, hidden ones too; event files, of which each process makes one, aside."""
+    """All names below a run, hidden ones too; event files, of which each process makes one, aside.
+
+    Two states are kept: the last one, and the one before, which may be where a signal came; that has no name here.
+    """
     names = {path.relative_to(run).as_posix() for path in run.rglob("*")}
+    for older in sorted(name for name in names if fnmatch(name, "checkpoints/last-*.pt"))[:-1]:
+        names = {name.replace(older, "checkpoints/the one before") for name in names}
     return {name for name in names if not name.startswith("tensorboard/events.out")}
 
 
