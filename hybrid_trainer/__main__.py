@@ -26,6 +26,7 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer compare DIR ...                       a table of runs: compare outputs multirun
   python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
+  python -m hybrid_trainer repro-check KEY=VALUE ...             the same bits again? a short run, twice
   python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]        go on with a run from its last checkpoint
   python -m hybrid_trainer tune-engine KEY=VALUE ...             what is fastest here, written as a machine profile
   python -m hybrid_trainer lr-find KEY=VALUE ... [-o lr.png]     a learning-rate range test, with its picture
@@ -130,6 +131,12 @@ def _describe(arguments: list[str]) -> int:
     return describe.main(arguments)
 
 
+def _repro_check(arguments: list[str]) -> int:
+    from hybrid_trainer import repro_check
+
+    return repro_check.main(arguments)
+
+
 def _resume(arguments: list[str]) -> int:
     from hybrid_trainer import resume
 
@@ -167,6 +174,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "describe": _describe,
     "lr-find": _lr_find,
     "predict": _predict,
+    "repro-check": _repro_check,
     "resume": _resume,
     "tune-engine": _tune_engine,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-_WITH_KEYS = ("batch-size-find", "check", "lr-find", "tune-engine")
+_WITH_KEYS = ("batch-size-find", "check", "lr-find", "repro-check", "tune-engine")
 FLAGS = ("--multirun", "--config", "--dry-run", "--cfg", "--help", "--version")
 
 
