@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from hybrid_trainer.config.machine_profile import cpu_model
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError
@@ -42,7 +42,7 @@ def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> di
         "torch": str(torch.__version__),
         "processes": of_process().size,
         "threads": config.training.threads,
-        "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else _cpu(),
+        "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else f"cpu ({cpu_model()})",
         "precision": on.precision.name,
     }
 
@@ -105,13 +105,3 @@ def _changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def _told(config: dict[str, Any], key: str) -> str:
     return "null" if config[key] is None else str(config[key])
-
-
-def _cpu() -> str:
-    """The processor's name: kernels are chosen by it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return f"cpu ({names[0] if names else platform.machine()})"

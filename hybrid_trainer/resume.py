@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hybrid_trainer.config import user_files
 from hybrid_trainer.config.axes import AXES
@@ -22,6 +22,7 @@ from hybrid_trainer.errors import ConfigError, RunDirError
 from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.directory import RECORD, read_record
 from hybrid_trainer.runs.provenance import is_alive
+from hybrid_trainer.runs.reopening import pending, settle
 from hybrid_trainer.train import follow, train, train_on
 
 log = logging.getLogger(__name__)
@@ -66,22 +67,27 @@ def resume(directory: Path, added: list[str]) -> int:
     along = not of_process().first  # the first one has put its own mark there
     if not along and record["status"] == "running" and is_alive(record.get("process", {})):
         raise RunDirError(f"{directory}: this run is still under way (process {record['process']['pid']})")
+    if record.get("adopting") and not along:
+        settle(directory, OmegaConf.to_yaml(record["config"]))
     if not (directory / "config.yaml").is_file():
         raise RunDirError(f"{directory}: has no config.yaml: it ended before it had begun; begin a new run")
-    if record["status"] == "complete" and not added:
+    before = pending(record)
+    if record["status"] == "complete" and not added and not before:
         sys.stdout.write(
             f"{directory}: complete ({record['stop_reason']}); to train it longer: "
             f"python -m hybrid_trainer resume {directory} training.epochs=N\n"
         )
         return 0
+    if before:
+        sys.stdout.write(f"{directory}: goes on with what an earlier resume was given: {' '.join(before)}\n")
     own = user_files.take_config_option(["--config", str(directory / "config.yaml")])
     # Without this machine's profile: what the run has taken from one stands in its config.
-    config = to_config(compose_bare(prepare(user_files.overrides() + own + added)))
+    config = to_config(compose_bare(prepare(user_files.overrides() + own + before + added)))
     check_columns(config.data, config.active_targets)
     if along:
         follow(config, directory)
     else:
-        train_on(config, directory, [*record["overrides"], *added], added)
+        train_on(config, directory, [*record["overrides"], *before, *added], added)
     return 0
 
 

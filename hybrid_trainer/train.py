@@ -21,8 +21,9 @@ from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.ranks import ALONE, Ranks, joined, own_seed
 from hybrid_trainer.runs.atomic import write_json
-from hybrid_trainer.runs.directory import RunDirectory, claimed, reopened
+from hybrid_trainer.runs.directory import RunDirectory, claimed
 from hybrid_trainer.runs.logs import logging_to
+from hybrid_trainer.runs.reopening import reopened
 from hybrid_trainer.seeding import seed_everything
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _all_of_it(
             log.info("%s", note)
         try:
             table = load(config)  # torch isn't imported yet: a bad table is told at once
+            run.note(data_sha256=table.sha256)
             _log_table(config, table)
             if overrides is None:
                 write_json(run.path / "data_report.json", table.report)
@@ -93,9 +95,11 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
+    from hybrid_trainer.engine.device import gpus
     from hybrid_trainer.evaluation import judge, report
 
     on = build.machine(config)
+    run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
     if config.training.threads > cores():
         log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
     if not ranks.alone:
@@ -120,7 +124,7 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
 
-    predictor = build.predictor(config, spec, data, trainer, run.record["provenance"])
+    predictor = build.predictor(config, spec, data, trainer, run.provenance)
     bundle = _save(config, run, data, predictor, results)
     metrics = trainer.history[best_epoch - 1] | judge.headline(results)
     reason = trainer.stop_reason or f"{trainer.epoch} of {config.training.epochs} epochs done"
@@ -132,10 +136,6 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         epochs=trainer.epoch,
         metrics=metrics,
         bundle=str(bundle),
-        data_sha256=table.sha256,
-        device=str(on.device),
-        precision=on.precision.name,
-        threads=config.training.threads,
     )
 
 

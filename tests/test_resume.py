@@ -229,11 +229,43 @@ def test_where_no_checkpoint_is_sound_nothing_is_begun(done: Path, capsys: pytes
 def test_a_key_that_may_not_change_is_told_and_the_run_stays_as_it_was(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = [(done / name).read_bytes() for name in ("run.json", "config.yaml", "overrides.yaml", "history.jsonl")]
+    before = all_of(done)
     assert run(["resume", "outputs/a", "model.lstm_units=16"]) == 2
     assert capsys.readouterr().err.startswith("error: model.lstm_units: a resumed run cannot change it")
-    after = [(done / name).read_bytes() for name in ("run.json", "config.yaml", "overrides.yaml", "history.jsonl")]
-    assert after == before
+    assert all_of(done) == before
+
+
+def all_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("status", ["failed", "running"])
+def test_what_a_resume_was_given_that_came_to_nothing_is_the_next_ones_too(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    """Running: it was killed."""
+    with monkeypatch.context() as patch:
+        patch.setattr("hybrid_trainer.train._log_table", lambda config, table: (_ for _ in ()).throw(OSError(5, "no")))
+        assert run(["resume", "outputs/a", "training.epochs=2"]) == 1
+    said = record(done) | {"status": status}
+    (done / "run.json").write_text(json.dumps(said | {"process": said["process"] | {"started": -1}}))
+    capsys.readouterr()
+    assert run(["resume", "outputs/a"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "outputs/a: goes on with what an earlier resume was given: training.epochs=2\n"
+    )
+    assert record(done)["stop_reason"] == "2 of 2 epochs done"
+    assert record(done)["overrides"][-2:] == ["run.id=a", "training.epochs=2"]
+    assert run(["resume", "outputs/a"]) == 0
+    assert capsys.readouterr().out.startswith("outputs/a: complete (2 of 2 epochs done); to train it longer: ")
+
+
+def test_a_run_that_was_killed_before_its_config_was_a_file_begins(done: Path) -> None:
+    said = record(done)
+    (done / "run.json").write_text(json.dumps(said | {"status": "failed", "adopting": True}))
+    (done / "config.yaml").unlink()
+    assert run(["resume", "outputs/a", "training.epochs=2"]) == 0
+    assert yaml.safe_load((done / "config.yaml").read_text()) == record(done)["config"]
 
 
 def test_a_new_run_under_a_name_that_is_taken_is_told_of_both_ways(

@@ -81,7 +81,9 @@ def test_a_run_leaves_everything_that_the_directory_promises(finished: Path) -> 
     names = {path.relative_to(finished).as_posix() for path in finished.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("tensorboard/events.out")}
     assert len(events) == 1
-    assert names - events == {
+    git = record(finished)["provenance"]["git"]
+    diff = {"uncommitted.diff"} if git and git["dirty"] else set()  # of the checkout that the tests run in
+    assert names - events - diff == {
         "config.yaml",
         "overrides.yaml",
         "run.json",
@@ -274,6 +276,7 @@ def test_a_bad_table_leaves_a_failed_run_that_says_why(tmp_path: Path) -> None:
         start(tmp_path / "table.csv", tmp_path)
     reason = failed(tmp_path / "run")
     assert reason.startswith(f"TableError: {tmp_path / 'table.csv'}:402: ")
+    assert known_of(tmp_path / "run") == set()
     assert "Traceback" not in (tmp_path / "run" / "train.log").read_text()
 
 
@@ -292,6 +295,23 @@ def test_the_rows_that_warm_features_up_are_counted_before_a_table_is_taken(tmp_
         "(model.time_window=8), the 11 rows before it that warm the features up, and its label"
     )
     assert len(load(make_config(*keys, f"data.path={tmp_path / '22.csv'}"))) == 44
+
+
+def known_of(run: Path) -> set[str]:
+    """Which facts about data and machine the record and its provenance both hold."""
+    said = record(run)
+    facts = {"data_sha256", "device", "precision", "threads"} & set(said)
+    assert all(said["provenance"][name] == said[name] for name in facts)
+    return facts
+
+
+def test_a_run_that_fails_before_training_knows_its_table_and_machine(tmp_path: Path) -> None:
+    labels = [("late" if day == 119 else "early" if day % 2 else "often") for _ in "AB" for day in range(120)]
+    price_frame(120).with_columns(pl.Series("own", labels)).write_csv(tmp_path / "table.csv")
+    with pytest.raises(TableError, match="class 'late' is in no training row"):
+        start(tmp_path / "table.csv", tmp_path, "data.targets.own.kind=classification", base=OWN)
+    assert failed(tmp_path / "run").startswith("TableError: data.targets.own: class 'late'")
+    assert known_of(tmp_path / "run") == {"data_sha256", "device", "precision", "threads"}
 
 
 def test_a_window_longer_than_the_table_leaves_a_failed_run(prices_csv: Path, tmp_path: Path) -> None:
@@ -324,6 +344,7 @@ def test_an_interrupt_leaves_an_interrupted_run(
     with pytest.raises(KeyboardInterrupt):
         start(prices_csv, tmp_path)
     assert failed(tmp_path / "run", "interrupted") == "interrupted by a signal"
+    assert known_of(tmp_path / "run") == {"data_sha256", "device", "precision", "threads"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -19,6 +20,17 @@ def choose_device(name: str) -> torch.device:
     if not available or name == "cpu":
         return torch.device("cpu")
     return torch.device("cuda", local_rank())  # with its number, so that it equals the device of tensors on it
+
+
+def gpus() -> dict[str, Any]:
+    """For a run's record: the names of all GPUs that torch sees, and the versions that it uses them with."""
+    if not torch.cuda.is_available():
+        return {}
+    return {
+        "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())],
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+    }
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from hybrid_trainer.runs.write_back import sync
 
 # What a killed process leaves of what is written here and of a bundle: .NAME.xxxxxxxx, in some moments with .former.
-_LEFTOVER = re.compile(r"\.(.+\.(json|jsonl|yaml|pt|sha256|png|parquet)|model)\.[a-z0-9_]{8}(\.former)?")
+_LEFTOVER = re.compile(r"\.(.+\.(json|jsonl|yaml|pt|sha256|png|parquet|diff)|model)\.[a-z0-9_]{8}(\.former)?")
 
 
 @contextmanager

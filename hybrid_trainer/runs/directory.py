@@ -1,7 +1,7 @@
 """The run directory: claimed once, and its status tells the truth however the run ends.
 
 config.yaml  overrides.yaml  run.json  history.jsonl  resources.jsonl  train.log  data_report.json  split_report.json
-tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/
+uncommitted.diff  tensorboard/  checkpoints/{last,best}-*.pt  model/ (the bundle)  report/
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybrid_trainer.errors import RunDirError, UserError
-from hybrid_trainer.runs.atomic import named_in_errors, remove_leftovers, umask, without_nan, write_json, write_text
+from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.runs.atomic import (
+    named_in_errors,
+    remove_leftovers,
+    umask,
+    without_nan,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from hybrid_trainer.runs.checkout import diff_of
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
 RECORD = "run.json"
@@ -33,7 +42,15 @@ class RunDirectory:
     def __init__(self, path: Path, record: dict[str, Any]) -> None:
         self.path = path
         self.record = record
+        self.adopted = False
         self._began = time.monotonic()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where this process came from: a resumed run keeps the first one's, and each later one's beside it."""
+        resumed = self.record.get("resumed", [])
+        own: dict[str, Any] = resumed[-1]["provenance"] if resumed else self.record["provenance"]
+        return own
 
     @property
     def checkpoints(self) -> Path:
@@ -55,21 +72,51 @@ class RunDirectory:
         self.record |= entries
         write_json(self.path / RECORD, self.record)
 
+    def note(self, **facts: Any) -> None:
+        """Add what has become known of what this process computes with: in the record, and in its provenance."""
+        self.provenance.update(facts)
+        self.update(**facts)
+
+    def keep_diff(self) -> None:
+        """Keep what a dirty checkout differs by in a file that the provenance names; the record is not yet written."""
+        state = self.provenance["git"]
+        if state is None:
+            return
+        patch, why = diff_of(state)
+        if patch is None:
+            state["diff"] = why
+            return
+        count = len(self.record.get("resumed", []))
+        kept = [path.name for path in self.path.glob("uncommitted*.diff") if path.read_bytes() == patch]
+        state["diff"] = kept[0] if kept else f"uncommitted-resumed-{count}.diff" if count else "uncommitted.diff"
+        if not kept:
+            write_bytes(self.path / state["diff"], patch)
+
     def adopt(self, config: dict[str, Any], config_yaml: str, overrides: list[str]) -> None:
-        """Make this the run's config: in the record and as the file.
+        """Make this the run's config: in the record, then as the files; `settle` ends it where a process was killed.
 
         Args:
             config, config_yaml: resolved. overrides: all that were ever given.
         """
+        remove_leftovers(self.path)
+        for again in self.record.get("resumed", []):
+            again["adopted"] = True
+        self.adopted = True
+        self.update(config=config, overrides=overrides, adopting=True)
+        self.settle(config_yaml)
+
+    def settle(self, config_yaml: str) -> None:
+        """Write the files that say what the record already says."""
         write_text(self.path / "config.yaml", config_yaml)
-        lines = "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in overrides)
+        lines = "".join(f"- {json.dumps(line, ensure_ascii=False)}\n" for line in self.record["overrides"])
         write_text(self.path / "overrides.yaml", lines or "[]\n")
-        self.update(config=config, overrides=overrides)
+        del self.record["adopting"]
+        self.update()
 
     def finish(self, status: str, reason: str | None = None, **entries: Any) -> None:
         """Write how the run ended; `seconds` adds up over the processes that ended in an orderly way."""
         seconds = round((self.record["seconds"] or 0) + time.monotonic() - self._began, 3)
-        self.update(status=status, stop_reason=reason, ended=_now(), seconds=seconds, **entries)
+        self.update(status=status, stop_reason=reason, ended=now(), seconds=seconds, **entries)
 
 
 @contextmanager
@@ -91,7 +138,7 @@ def claimed(
         "status": "running",
         "stop_reason": None,
         "name": run_name(path, root),
-        "started": _now(),
+        "started": now(),
         "ended": None,
         "seconds": None,
         "process": process_mark(),
@@ -103,41 +150,14 @@ def claimed(
     path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(_locked(path))  # before the record is there for another process to go on with
+            stack.enter_context(locked(path))  # before the record is there for another process to go on with
         except RunDirError:
             raise _belongs_to_another(path) from None
         _claim(path, record)
-        run = stack.enter_context(_told_how_it_ends(RunDirectory(path, record)))
-        remove_leftovers(path)
+        run = stack.enter_context(told_how_it_ends(RunDirectory(path, record)))
+        run.keep_diff()
         run.adopt(config, config_yaml, overrides)
         yield run
-
-
-@contextmanager
-def reopened(path: Path, added: list[str]) -> Iterator[RunDirectory]:
-    """Go on in the directory of a run that has ended in whatever way; the record says so, and how this time ends.
-
-    Where it turns out that the run can't go on as was asked, the record is as it was before.
-
-    Args:
-        path: the directory. added: overrides that are given this time.
-
-    Raises:
-        RunDirError: no run is there, or another process works on it.
-    """
-    with _locked(path):
-        remove_leftovers(path)
-        former = read_record(path)
-        again = {"at": _now(), "before": former["status"], "overrides": added, "command": provenance()["command"]}
-        run = RunDirectory(path, {**former, "resumed": [*former.get("resumed", []), again]})
-        run.update(status="running", stop_reason=None, ended=None, process=process_mark(), provenance=provenance())
-        try:
-            with _told_how_it_ends(run):
-                yield run
-        except UserError as error:
-            if error.exit_status == 2:
-                write_json(path / RECORD, former)
-            raise
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -158,7 +178,8 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
+def told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
+    """Write into the record how the block ends."""
     try:
         yield run
     except KeyboardInterrupt:
@@ -170,7 +191,7 @@ def _told_how_it_ends(run: RunDirectory) -> Iterator[RunDirectory]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Keep every other process out; the system lets go of the lock however this one ends."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # the folder itself: no file for it is left behind
@@ -228,5 +249,6 @@ def _refuse_outside(path: Path, root: Path) -> None:
     )
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as records have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

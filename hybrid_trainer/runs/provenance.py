@@ -1,20 +1,26 @@
-"""Where a run came from: commit, versions, machine, command line."""
+"""Where a run came from: commit, versions, machine, command line. Imports no torch.
+
+What is known only later (data, device, threads, GPUs) is added by `RunDirectory.note`.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
 import socket
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hybrid_trainer.config.machine_profile import cpu_model
+from hybrid_trainer.runs.checkout import git_state, holds, top_of
 from hybrid_trainer.version import __version__
 
-_PACKAGES = ("torch", "numpy", "scikit-learn", "polars", "hydra-core", "omegaconf")
+_PACKAGES = (  # whatever a number goes through on its way, and what reads the config
+    "torch", "numpy", "scipy", "scikit-learn", "polars", "safetensors", "skops", "hydra-core", "omegaconf",
+)  # fmt: skip
+_PACKAGE = Path(__file__).parents[1]
 
 
 def provenance() -> dict[str, Any]:
@@ -25,21 +31,20 @@ def provenance() -> dict[str, Any]:
         "packages": {name: version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "host": socket.gethostname(),
+        "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),
         "command": sys.argv,
         "folder": str(Path.cwd()),
-        "git": git_state(Path.cwd()),
+        "git": _checkout(),
     }
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit of the folder's checkout and whether tracked files differ from it; None outside one."""
-    if shutil.which("git") is None:
-        return None
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+def _checkout() -> dict[str, Any] | None:
+    """The checkout that one works in; elsewhere the one that this package is in, where it is not an installed copy."""
+    state = git_state(Path.cwd())
+    if state is None and (top := top_of(_PACKAGE)) and holds(top, _PACKAGE / "__init__.py"):
+        state = git_state(_PACKAGE)
+    return state
 
 
 def process_mark() -> dict[str, Any]:
@@ -68,8 +73,3 @@ def _start_ticks(pid: int) -> int | None:
     except OSError:
         return None
     return int(stat.rpartition(")")[2].split()[19])  # the name, in parentheses, may hold spaces
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None

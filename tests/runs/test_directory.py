@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from hybrid_trainer.errors import RunDirError, TableError
 from hybrid_trainer.runs import compare, directory
 from hybrid_trainer.runs.directory import RECORD, RunDirectory, claimed
+from hybrid_trainer.runs.reopening import reopened
 
 CLAIM = """\
 import os, signal, sys, time
@@ -154,7 +155,7 @@ def test_a_record_is_there_only_once_its_process_has_the_lock(tmp_path: Path, mo
 
     def claim_slowly(path: Path, record: dict[str, Any]) -> None:
         create(path, record)
-        with pytest.raises(RunDirError, match="another process is at work on this run"), directory.reopened(path, []):
+        with pytest.raises(RunDirError, match="another process is at work on this run"), reopened(path, []):
             pass
         seen.append(record_of(path)["status"])
 

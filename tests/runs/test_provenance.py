@@ -11,22 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_trainer.runs.provenance import git_state, is_alive, process_mark, provenance
-
-
-@pytest.fixture
-def no_git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the user's git settings, nor a git hook's variables, nor a checkout around tmp_path matter."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-
-
-def git(folder: Path, *words: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-    return subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+from hybrid_trainer.runs.provenance import is_alive, process_mark, provenance
 
 
 def test_this_process_is_alive() -> None:
@@ -55,40 +40,6 @@ def test_a_mark_that_makes_no_sense_is_not_alive(entry: dict[str, object]) -> No
     assert is_alive(process_mark() | entry) is False
 
 
-@pytest.mark.usefixtures("no_git_settings")
-def test_git_state_tells_the_commit_and_whether_tracked_files_differ(tmp_path: Path) -> None:
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    git(repository, "init", "-q")
-    (repository / "a.txt").write_text("one")
-    git(repository, "add", "a.txt")
-    git(repository, "commit", "-q", "-m", "first")
-    commit = git(repository, "rev-parse", "HEAD").strip()
-    assert len(commit) == 40
-    (repository / "untracked.txt").write_text("not part of the commit")
-    assert git_state(repository) == {"commit": commit, "dirty": False}
-    (repository / "a.txt").write_text("two")
-    assert git_state(repository) == {"commit": commit, "dirty": True}
-
-
-@pytest.mark.usefixtures("no_git_settings")
-def test_git_state_is_none_outside_a_checkout_and_before_the_first_commit(tmp_path: Path) -> None:
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    assert git_state(folder) is None
-    git(folder, "init", "-q")
-    assert git_state(folder) is None
-
-
-@pytest.mark.usefixtures("no_git_settings")
-def test_git_state_is_none_where_git_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    git(tmp_path, "init", "-q")
-    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
-    assert git_state(tmp_path) is not None
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state(tmp_path) is None
-
-
 def test_provenance_names_versions_folder_and_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["hybrid-trainer", "seed=1"])
@@ -97,3 +48,27 @@ def test_provenance_names_versions_folder_and_command(tmp_path: Path, monkeypatc
     assert said["folder"] == str(tmp_path)
     assert said["command"] == ["hybrid-trainer", "seed=1"]
     assert said["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert said["cpu"] and isinstance(said["cpu"], str)
+    assert said["git"] is None or {"commit", "folder", "dirty", "untracked"} == set(said["git"])
+
+
+def test_outside_a_checkout_the_packages_own_is_named_unless_it_is_an_installed_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top, elsewhere = tmp_path / "top", tmp_path / "elsewhere"
+    package = top / "env" / "package"
+    package.mkdir(parents=True)
+    elsewhere.mkdir()
+    (package / "__init__.py").touch()
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr("hybrid_trainer.runs.provenance._PACKAGE", package)
+    assert provenance()["git"] is None
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=top, check=True)
+    assert provenance()["git"] is None
+    subprocess.run(["git", "add", "env"], cwd=top, check=True)
+    assert provenance()["git"]["folder"] == str(top)
