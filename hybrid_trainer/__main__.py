@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 from types import FrameType
 
@@ -46,15 +47,22 @@ _HYDRA_FLAGS = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completi
 def main() -> None:
     """The console script."""
     status = run(sys.argv[1:])
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)  # all is said and written: a second signal is to print no trace
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # the terminal has gone: python would find out at its end, with another status
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Carry out a command line; returns the exit status: 0, 1 (a run went wrong), 2 (wrong input), 130 or 143."""
+    """Carry out a command line; returns the exit status: 0, 1 (a run went wrong), 2 (wrong input), 129, 130 or 143."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()  # here, where a reader that has gone is no error
@@ -63,6 +71,8 @@ def run(arguments: list[str]) -> int:
         return _say(str(error), error.exit_status)
     except (MemoryError, RuntimeError) as error:
         return _out_of_memory(error)
+    except HungUp:
+        return _say("the terminal has gone", 129)
     except Terminated:
         return _say("terminated", 143)
     except KeyboardInterrupt:
@@ -83,6 +93,14 @@ class Terminated(KeyboardInterrupt):
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+class HungUp(KeyboardInterrupt):
+    """SIGHUP: the terminal was closed."""
+
+
+def _hang_up(number: int, frame: FrameType | None) -> None:
+    raise HungUp
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -202,8 +220,9 @@ def _out_of_memory(error: BaseException) -> int:
 
 
 def _say(text: str, status: int) -> int:
-    for line in text.splitlines():
-        sys.stderr.write(f"error: {line}\n")
+    with suppress(OSError):  # nobody is there any more
+        for line in text.splitlines():
+            sys.stderr.write(f"error: {line}\n")
     return status
 
 

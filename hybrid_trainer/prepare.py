@@ -12,6 +12,7 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import split_report
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.data.extremes import far_labels, refuse_too_large
 from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.placement import place
@@ -41,6 +42,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     if not on_disk(panel.features):
         room = IN_MEMORY  # then everything else fits as well
     targets = build_targets(table, config.active_targets)
+    refuse_too_large(table, targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
         targets = shuffle_labels(targets, config.seed)
@@ -50,6 +52,9 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     split = make_split(config.data.split, table, rows, clocks)
     del rows  # a table may have millions
     train = split.rows["train"]
+    if not config.data.shuffle_labels:  # else a label isn't its row's
+        for line in far_labels(table, targets, train):
+            log.warning("%s", line)
     targets = fit_targets(targets, train, window)
     _log_borders(targets)
     scaler = fit_scaler(config.data.scaler, config.data.clip, panel.features, covered_rows(train, window, len(panel)))

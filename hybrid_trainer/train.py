@@ -102,6 +102,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
     if config.training.threads > cores():
         log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
+    if on.precision.name == "fp16" and on.device.type == "cpu":
+        log.warning("training.precision=fp16 on a CPU is many times slower than fp32, and no more exact; fp32 or bf16")
     if not ranks.alone:
         log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)

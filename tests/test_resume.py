@@ -361,3 +361,9 @@ def test_more_threads_than_cores_are_told(
     assert run([*QUIET, "training.epochs=1", "training.threads=2", "run.id=a"]) == 0
     said = capsys.readouterr().out
     assert said.count("training.threads=2: only 1 core(s) here, which will be slow\n") == told
+
+
+@pytest.mark.parametrize(("precision", "told"), [("fp16", 1), ("bf16", 0), ("fp32", 0)])
+def test_fp16_on_a_cpu_is_told(here: Path, capsys: pytest.CaptureFixture[str], precision: str, told: int) -> None:
+    assert run([*QUIET, "training.epochs=1", f"training.precision={precision}", "run.id=a"]) == 0
+    assert capsys.readouterr().out.count("training.precision=fp16 on a CPU is many times slower than fp32") == told

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,12 +20,39 @@ from rich.progress import (
 )
 
 from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.runs.logs import has_gone
 
 if TYPE_CHECKING:
     from hybrid_trainer.trainer import Trainer
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.5
+
+
+class _Terminal:
+    """The terminal's stream; once it is closed nothing is shown, which must not keep a run from its last checkpoint."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or leave it."""
+        self._or_leave_it(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or leave it."""
+        self._or_leave_it(self._stream.flush)
+
+    def _or_leave_it(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except OSError as error:
+            if not has_gone(error):
+                raise
 
 
 class ProgressReport(Callback):
@@ -48,6 +77,7 @@ class ProgressReport(Callback):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             transient=True,
+            console=Console(file=cast(TextIO, _Terminal(sys.stdout))),
         )
         self._epochs = self._bars.add_task("epochs", total=trainer.epochs, completed=trainer.epoch, loss="")
         self._batches = self._bars.add_task("batches", total=trainer.steps_per_epoch, loss="")

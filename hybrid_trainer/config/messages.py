@@ -16,7 +16,7 @@ _LIST_OR_BLOCKS = (
     "a list of columns and named blocks do not go together; name each block, data.context.NAME=[a,b], and remove one "
     "with ~data.context.NAME"
 )
-_WHOLE_SECTION = (
+WHOLE_SECTION = (
     "--config: a file with whole sections, such as a run's config.yaml, goes with single keys (training.epochs=30), "
     "not with an option of a group or an experiment"
 )
@@ -67,7 +67,7 @@ def explain(error: BaseException, prefix: str = "") -> ConfigError:
         said = _explain_one(cause, prefix, error)
         if said:
             return ConfigError(said)
-    return ConfigError(" ".join(str(error).split()) or _WHOLE_SECTION)  # OmegaConf only asserts, for an experiment
+    return ConfigError(" ".join(str(error).split()) or WHOLE_SECTION)  # OmegaConf only asserts, for an experiment
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -175,7 +175,7 @@ def _wrong_type(cause: BaseException, prefix: str, outer: BaseException) -> str:
     elif "is not Optional" in text or "non optional" in text.lower() or "Incompatible value 'None'" in text:
         said = f"{path}: null is not allowed"
     elif not path and "is not a subclass of" in text:
-        said = _WHOLE_SECTION
+        said = WHOLE_SECTION
     elif "is not a subclass of" in text:
         said = str(not_a_section(path))
     elif re.match(r"Cannot assign \w+ to Dict", text):

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hybrid_trainer.config.messages import WHOLE_SECTION
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 
@@ -67,12 +68,16 @@ def take_config_option(arguments: list[str]) -> list[str]:
         raise ConfigError(f"--config: only one file can be given, not {len(chosen)}")
     if not chosen:
         return rest
-    _store(Path(chosen[0]))
+    whole = _store(Path(chosen[0]))
+    for word in rest:
+        key = word.partition("=")[0].lstrip("+~")
+        if key in whole or (key == "experiment" and whole):
+            raise ConfigError(f"{key}: {word} would change nothing beside {chosen[0]}; {WHOLE_SECTION}")
     return [f"config_file={_SLOT}", *rest]
 
 
-def _store(path: Path) -> None:
-    """Enter a file of keys, in the shape of an experiment, where Hydra finds it."""
+def _store(path: Path) -> list[str]:
+    """Enter a file of keys, in the shape of an experiment, where Hydra finds it; returns the groups it has whole."""
     try:
         # OmegaConf's own loader: it reads 1e-3 as a number, and refuses a key that stands there twice.
         tree = OmegaConf.load(path)
@@ -95,6 +100,7 @@ def _store(path: Path) -> None:
             )
     node = {"defaults": _options_of(keys), **keys} if "defaults" not in keys else keys
     ConfigStore.instance().store(group="config_file", name=_SLOT, node=node, package="_global_", provider="--config")
+    return [group for group in OPTIONS if _is_whole(group, keys)]
 
 
 def _options_of(keys: dict[Any, Any]) -> list[Any]:
@@ -110,8 +116,15 @@ def _options_of(keys: dict[Any, Any]) -> list[Any]:
         name = section.get("name")
         if name not in options:
             continue  # an unknown name is told when the section is checked
-        if all(field.name in section for field in fields(options[name])):
+        if _is_whole(group, keys):
             schemas.append({f"/schema/{group}@{group}": name})
             name = None
         choices.append({f"override /{group}": name})
     return [*schemas, "_self_", *choices]
+
+
+def _is_whole(group: str, keys: dict[Any, Any]) -> bool:
+    """Whether a file says every key of a section: nothing that an option says of it would remain."""
+    section = keys.get(group, {})
+    schema = OPTIONS[group].get(section.get("name"))
+    return schema is not None and all(field.name in section for field in fields(schema))

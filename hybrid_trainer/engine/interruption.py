@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a flag that loops look at: a step, a batch or a file is finished first."""
+"""SIGINT, SIGTERM and SIGHUP as a flag that loops look at: a step, a batch or a file is finished first."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import signal
 from types import FrameType, TracebackType
 from typing import Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
     """Inside a `with` block the first signal only sets `requested`; a second one stops at once, as if outside.
 
-    Outside a block, and away from the main thread, where python lets nobody handle signals, nothing is changed.
+    A signal that is ignored, as SIGHUP is under nohup, stays so. Outside a block, and away from the main thread, where
+    python lets nobody handle signals, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -22,6 +23,8 @@ class Interruption:
     def __enter__(self) -> Self:
         try:
             for number in _SIGNALS:
+                if signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._former[number] = signal.signal(number, self._note)
         except ValueError:  # not the main thread
             self._former = {}

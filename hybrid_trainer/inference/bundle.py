@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -74,14 +75,28 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
 
 
 def publish_bundle(bundle: Path, folder: Path) -> None:
-    """Copy a saved bundle to another folder, which appears whole or not at all; a former one there is replaced."""
+    """Copy a saved bundle to another folder, which appears whole or not at all; a former one there is replaced.
+
+    What a killed process has left of the same bundle goes first: its name is one run's, which one process works on.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _tidy_up(folder)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         shutil.copytree(bundle, temporary, dirs_exist_ok=True)
         _take_place_of(folder, temporary)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _tidy_up(folder: Path) -> None:
+    """Remove half-copied bundles of this name; a former one that was moved away and not replaced comes back."""
+    half = re.compile(rf"\.{re.escape(folder.name)}\.[a-z0-9_]{{8}}(\.former)?")
+    for path in [path for path in folder.parent.iterdir() if half.fullmatch(path.name)]:
+        if path.suffix == ".former" and not folder.exists():
+            path.rename(folder)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _take_place_of(folder: Path, temporary: Path) -> None:

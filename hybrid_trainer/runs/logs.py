@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from typing import Any, TextIO
 
 from hybrid_trainer.errors import UserError
 from hybrid_trainer.runs.atomic import named_in_errors
+
+
+def has_gone(error: BaseException | None) -> bool:
+    """Whether a write failed since nobody is there to read it: a closed pipe, or a closed terminal."""
+    return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO)
 
 
 class _Console(logging.StreamHandler[TextIO]):
@@ -29,7 +35,7 @@ class _Console(logging.StreamHandler[TextIO]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """A reader that has gone (`| head`, a closed terminal) is no error: the run goes on, its log is in the file."""
-        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+        if not has_gone(sys.exc_info()[1]):
             super().handleError(record)
 
 

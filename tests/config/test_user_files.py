@@ -199,13 +199,25 @@ def test_a_runs_own_config_given_back_makes_the_same_run(write: Write, overrides
     assert composed("--config", "outputs/config.yaml") == config
 
 
-@pytest.mark.parametrize("option", ["model=linear", "data=csv", "experiment=quick"])
+@pytest.mark.parametrize(
+    "option", ["model=linear", "data=csv", "data=us_stocks", "training=default", "experiment=quick", "experiment=mine"]
+)
 def test_an_option_beside_a_runs_own_config_is_told(write: Write, option: str) -> None:
+    """Whether it would collide with the file or only come to nothing."""
+    write("conf/experiment/mine.yaml", "# @package _global_\nseed: 7\n")
     write("outputs/config.yaml", OmegaConf.to_yaml(asdict(make_config("model.heads=[signal]"))))
     assert refused("--config", "outputs/config.yaml", option) == (
+        f"{option.partition('=')[0]}: {option} would change nothing beside outputs/config.yaml; "
         "--config: a file with whole sections, such as a run's config.yaml, goes with single keys "
         "(training.epochs=30), not with an option of a group or an experiment"
     )
+
+
+def test_an_option_of_a_group_that_the_file_does_not_have_whole_takes_effect(write: Write) -> None:
+    plain = asdict(make_config("training.epochs=7"))
+    write("my.yaml", OmegaConf.to_yaml({"training": plain["training"], "seed": 3}))
+    config = composed("--config", "my.yaml", "model=linear")
+    assert (config.model.name, config.training.epochs, config.seed) == ("linear", 7, 3)
 
 
 @pytest.mark.parametrize(

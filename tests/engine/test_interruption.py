@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a flag, and as what they were."""
+"""SIGINT, SIGTERM and SIGHUP as a flag, and as what they were."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from hybrid_trainer.engine.interruption import Interruption
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -20,13 +22,13 @@ def outside(number: int, frame: object) -> None:
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    former = {number: signal.signal(number, outside) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, outside) for number in SIGNALS}
     yield
     for number, handler in former.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_noted_and_carried_out_when_the_loop_leaves(number: int) -> None:
     with pytest.raises(Stopped) as raised, Interruption() as interruption:
         signal.raise_signal(number)
@@ -36,7 +38,7 @@ def test_the_first_signal_is_noted_and_carried_out_when_the_loop_leaves(number: 
     assert signal.getsignal(number) is outside
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", SIGNALS)
 def test_the_second_signal_stops_at_once(second: int) -> None:
     reached = []
     with pytest.raises(Stopped) as raised, Interruption():
@@ -62,3 +64,11 @@ def test_without_a_signal_nothing_happens() -> None:
     with Interruption() as interruption:
         assert interruption.requested is None
     assert signal.getsignal(signal.SIGTERM) is outside
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGHUP)
+        assert interruption.requested is None
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -34,6 +34,7 @@ from hybrid_trainer.inference.bundle import (
     SCHEMA,
     WEIGHTS,
     load_bundle,
+    publish_bundle,
     save_bundle,
 )
 from hybrid_trainer.inference.predictor import Predictor
@@ -427,3 +428,35 @@ def test_a_feature_that_is_not_known_here_is_asked_for_by_name(copy: Path) -> No
         f"{copy}: the model needs the feature 'range2', which is not a built-in one; name the module that registers "
         "it: predict --plugins os,mine"
     )
+
+
+def test_what_a_killed_process_left_of_a_published_bundle_goes_at_the_next_time(
+    trained: Trained, tmp_path: Path
+) -> None:
+    models, others = tmp_path / "models", [".other.abcdefgh", ".one.more.abcdefgh", ".one.txt"]
+    for name in (".one.abcdefgh", ".one.12345678", *others):
+        (models / name).mkdir(parents=True)
+        (models / name / WEIGHTS).write_text("half")
+    publish_bundle(trained.run.bundle, models / "one")
+    assert {path.name for path in models.iterdir()} == {"one", *others}
+    load_bundle(models / "one")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_published_bundle_that_was_moved_away_and_never_replaced_comes_back(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    publish_bundle(trained.run.bundle, tmp_path / "one")
+    (tmp_path / "one").rename(tmp_path / ".one.abcdefgh.former")
+
+    def full(*given: Any, **named: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fails:
+        monkeypatch.setattr("hybrid_trainer.inference.bundle.shutil.copytree", full)
+        with pytest.raises(OSError, match="No space left"):
+            publish_bundle(trained.run.bundle, tmp_path / "one")
+    else:
+        publish_bundle(trained.run.bundle, tmp_path / "one")
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    load_bundle(tmp_path / "one")
