@@ -16,7 +16,7 @@ from hybrid_trainer.runs.atomic import named_in_errors
 
 def has_gone(error: BaseException | None) -> bool:
     """Whether a write failed since nobody is there to read it: a closed pipe, or a closed terminal."""
-    return isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO)
+    return isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EIO)
 
 
 class _Console(logging.StreamHandler[TextIO]):
