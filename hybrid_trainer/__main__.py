@@ -13,6 +13,7 @@ from types import FrameType
 
 from hybrid_trainer import completion
 from hybrid_trainer.errors import UserError, did_you_mean
+from hybrid_trainer.ranks import launched
 from hybrid_trainer.version import __version__
 
 USAGE = """\
@@ -55,7 +56,7 @@ def run(arguments: list[str]) -> int:
     """Carry out a command line; returns the exit status: 0, 1 (a run went wrong), 2 (wrong input), 130 or 143."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        status = _dispatch(arguments)
+        status = _one_or_many(arguments)
         sys.stdout.flush()  # here, where a reader that has gone is no error
         return status
     except UserError as error:
@@ -63,7 +64,7 @@ def run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         return _out_of_memory(error)
     except Terminated:
-        return _say("terminated", 143)
+        return _say("terminated", Terminated.exit_status)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:
@@ -79,9 +80,19 @@ def run(arguments: list[str]) -> int:
 class Terminated(KeyboardInterrupt):
     """SIGTERM; like Ctrl-C, it must not be taken for an error of the run."""
 
+    exit_status = 143
+
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+def _one_or_many(arguments: list[str]) -> int:
+    if not launched():
+        return _dispatch(arguments)
+    from hybrid_trainer import together
+
+    return together.run(arguments, _dispatch)
 
 
 def _dispatch(arguments: list[str]) -> int:
