@@ -7,7 +7,7 @@ the whole batch, so the result is that of one process, to rounding. Imports no t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,15 @@ class Ranks:
         summed = value.clone()
         self.add_up([summed])
         return summed
+
+    def like_first(self, values: Iterable[Tensor]) -> None:
+        """Replace each tensor by the first process's, in place."""
+        if self.alone:
+            return
+        from torch import distributed
+
+        for value in values:
+            distributed.broadcast(value, src=0, group=self.group)
 
     def largest(self, number: int) -> int:
         """The largest of the processes' numbers."""

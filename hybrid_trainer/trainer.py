@@ -190,6 +190,7 @@ class Trainer:
     def evaluate(self, loader: WindowLoader, part: str) -> EpochRow:
         """The losses and metrics of a part, without learning; names begin with `part`."""
         model = self.evaluated.eval()
+        self.ranks.like_first(model.buffers())  # statistics of a batch norm: each process has those of its own shares
         tally = EpochTally(self.stepper.criterion, self.device)
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
         for batch in loader:
