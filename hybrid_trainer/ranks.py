@@ -107,6 +107,39 @@ class Ranks:
 ALONE = Ranks()
 
 
+class Agreement:
+    """The largest of all processes' numbers, known one look later: its message travels while a step is taken."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self._under_way: tuple[Any, Tensor] | None = None
+
+    def look(self, number: int) -> int:
+        """The largest at the look before, 0 at the first one; the same in all processes, which all look as often."""
+        if self.ranks.alone:
+            return number
+        import torch
+        from torch import distributed
+
+        known = self._arrived()
+        value = torch.tensor(number)
+        work = distributed.all_reduce(value, distributed.ReduceOp.MAX, group=self.ranks.group, async_op=True)
+        self._under_way = work, value
+        return known
+
+    def settle(self, number: int) -> int:
+        """The largest now, or at the look before; waits for the others."""
+        known = self._arrived()
+        return max(known, self.ranks.largest(number))
+
+    def _arrived(self) -> int:
+        if self._under_way is None:
+            return 0
+        (work, value), self._under_way = self._under_way, None
+        work.wait()
+        return int(value)
+
+
 def of_process() -> Ranks:
     """What torchrun's variables in the environment say; nobody else where they aren't there."""
     return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if launched() else ALONE

@@ -22,6 +22,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.engine.watch import NonFiniteError, Watch
 from hybrid_trainer.fit_state import load_into, state_of
+from hybrid_trainer.ranks import Agreement
 from hybrid_trainer.types import Batch, EpochRow
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.tally = EpochTally(stepper.criterion, device)
         self.interruption = Interruption()
+        self._agreement = Agreement(self.ranks)
         self.rate_at_start = 0.0
         self.epoch_start: dict[str, Any] | None = None
 
@@ -103,7 +105,7 @@ class Trainer:
                     self.schedule.epoch(row)
                     self.history.append(row)
                     self._notify("epoch_end")
-                    self._look()
+                    self._leave_if(self._agreement.settle(self.interruption.requested or 0))
             finally:
                 self._end_fit()
         return self.history
@@ -215,9 +217,11 @@ class Trainer:
         return self.evaluated.state_dict()
 
     def _look(self) -> None:
-        """Where a signal has asked for it, save and leave."""
-        requested = self.ranks.largest(self.interruption.requested or 0)  # all processes leave behind the same step
-        if requested:
+        """Where a signal has come, here or a look ago in any other process, save and leave."""
+        self._leave_if(self._agreement.look(self.interruption.requested or 0))
+
+    def _leave_if(self, requested: int) -> None:
+        if requested:  # the same in all processes: they leave behind the same step
             self.interruption.requested = requested
             self._notify("interrupted")
             self.interruption.leave()
