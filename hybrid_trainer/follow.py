@@ -30,6 +30,8 @@ def follow(plan: Plan, ranks: Ranks) -> None:
     trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
     own_seed(config.seed, ranks)
     state = ranks.from_first(None)
+    if isinstance(state, int):
+        raise SystemExit(state)  # the first one can't go on, and says why
     if state is not None:
         trainer.load_state_dict(state)
     trainer.fit(*loaders(config, data, ranks))

@@ -111,7 +111,12 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
     looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
     trainer = build.trainer(config, spec, data, on, looking_on, ranks)
-    ranks.from_first(None if overrides is None else _restore(trainer, run, marks))
+    try:
+        state = None if overrides is None else _restore(trainer, run, marks)
+    except UserError as error:
+        ranks.from_first(error.exit_status)
+        raise
+    ranks.from_first(state)
     if overrides is not None:
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
