@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,8 +22,17 @@ RUN += ["callbacks.early_stopping.enabled=false", "callbacks.resources.enabled=f
 RUN += ["callbacks.tensorboard.enabled=false"]
 
 
-def torchrun(folder: Path, *arguments: str, processes: int = 2) -> subprocess.Popen[str]:
-    how = ["--standalone", f"--nproc-per-node={processes}", "--max-restarts=2", "--monitor-interval=0.1"]
+def torchrun(folder: Path, *arguments: str, processes: int = 2, standalone: bool = True) -> subprocess.Popen[str]:
+    """Start it with a store of its own, or with the static one that it takes where nothing is said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    how = [
+        "--standalone" if standalone else f"--master-port={port}",
+        f"--nproc-per-node={processes}",
+        "--max-restarts=2",
+        "--monitor-interval=0.1",
+    ]
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *how, "-m", "hybrid_trainer", *arguments],
         cwd=folder,
@@ -66,12 +76,12 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(("rank", "standalone"), [(0, False), (1, True)])
 def test_a_run_whose_process_is_killed_goes_on_by_itself_to_the_same_bits(
-    here: Path, straight: Path, rank: int
+    here: Path, straight: Path, rank: int, standalone: bool
 ) -> None:
     """Its directory has a random name of its own, which only the first attempt has made."""
-    started = torchrun(here, *RUN)
+    started = torchrun(here, *RUN, standalone=standalone)
     run = only_run(here, started, "history.jsonl")
     kill(started, rank)
     said = started.communicate(timeout=200)[0]
@@ -95,3 +105,21 @@ def test_what_the_user_has_to_mend_is_told_at_once_again_and_by_one_process(here
     assert "is not finite from step" in told[0]
     assert len(list(here.glob("outputs/*/*"))) == 1
     assert said.count("processes train together") == 1
+
+
+@pytest.mark.slow
+def test_a_single_process_goes_on_as_well_and_one_that_had_not_begun_begins(here: Path) -> None:
+    (here / "mine.py").write_text("""
+import os, signal
+if not os.path.exists("tried"):
+    open("tried", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+    started = torchrun(here, *RUN, "plugins=[mine]", "training.epochs=30", processes=1)
+    run = only_run(here, started, "history.jsonl")
+    kill(started, 0)
+    said = started.communicate(timeout=200)[0]
+    assert started.returncode == 0, said
+    assert only_run(here, started, "run.json") == run
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], len(record["resumed"])) == ("complete", 1)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 from hybrid_trainer import meeting
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.shared import kept_back, shared
+from hybrid_trainer.ranks import Agreement
 from hybrid_trainer.types import Batch
 
 
@@ -37,7 +39,7 @@ def batch(*values: float) -> Batch:
     return Batch(x=x, context=None, ids=None, targets={}, mask={}, row=torch.arange(len(x)))  # type: ignore[arg-type]
 
 
-def in_each_process() -> None:
+def share_in_each_process() -> None:
     torch.set_num_threads(1)
     with meeting.joined(), meeting.training() as ranks:
         model = Small(5.0 if ranks.first else 7.0)
@@ -62,14 +64,27 @@ def in_each_process() -> None:
         assert ranks.gather(model.norm.running_mean.item())[0] == model.norm.running_mean.item()
 
 
-def test_gradients_are_added_up_and_the_trial_leaves_nothing_behind() -> None:
+def agree_in_each_process() -> None:
+    """The second asks for 15 at its third look: both know at their fourth; whoever waits knows at once."""
+    with meeting.joined(), meeting.training() as ranks:
+        agreement = Agreement(ranks)
+        own = [0, 0, 0, 0] if ranks.first else [0, 0, 15, 15]
+        assert [agreement.look(number) for number in own] == [0, 0, 0, 15]
+        assert agreement.settle(0) == 15
+        assert agreement.settle(0 if ranks.first else 2) == 2
+        assert agreement.look(7) == 0
+
+
+@pytest.mark.parametrize("what", ["share_in_each_process", "agree_in_each_process"])
+def test_two_processes(what: str) -> None:
+    """Gradients are added up, and the trial leaves nothing behind; a signal's number is known one look later."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-W", "ignore:.*torch.jit.*:DeprecationWarning", "-m", __name__],
+            [sys.executable, "-W", "error", "-W", "ignore:.*torch.jit.*:DeprecationWarning", "-m", __name__, what],
             env={**os.environ, **given, "RANK": str(rank)},
             cwd=Path(__file__).parents[2],
             stderr=subprocess.PIPE,
@@ -82,4 +97,4 @@ def test_gradients_are_added_up_and_the_trial_leaves_nothing_behind() -> None:
 
 
 if __name__ == "__main__":
-    in_each_process()
+    globals()[sys.argv[1]]()
