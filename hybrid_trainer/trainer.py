@@ -105,7 +105,7 @@ class Trainer:
                     self.schedule.epoch(row)
                     self.history.append(row)
                     self._notify("epoch_end")
-                    self._leave_if(self._agreement.settle(self.interruption.requested or 0))
+                    self._look()
             finally:
                 self._end_fit()
         return self.history
@@ -217,11 +217,10 @@ class Trainer:
         return self.evaluated.state_dict()
 
     def _look(self) -> None:
-        """Where a signal has come, here or a look ago in any other process, save and leave."""
-        self._leave_if(self._agreement.look(self.interruption.requested or 0))
-
-    def _leave_if(self, requested: int) -> None:
-        if requested:  # the same in all processes: they leave behind the same step
+        """Where a signal has come, here or in any other process, save and leave; all leave behind the same step."""
+        agreed = self._agreement.look if self.step_in_epoch else self._agreement.settle
+        requested = agreed(self.interruption.requested or 0)
+        if requested:
             self.interruption.requested = requested
             self._notify("interrupted")
             self.interruption.leave()
