@@ -14,6 +14,7 @@ from types import FrameType
 
 from hybrid_trainer import completion
 from hybrid_trainer.errors import UserError, did_you_mean
+from hybrid_trainer.ranks import launched
 from hybrid_trainer.version import __version__
 
 USAGE = """\
@@ -64,7 +65,7 @@ def run(arguments: list[str]) -> int:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
         signal.signal(signal.SIGHUP, _hang_up)
     try:
-        status = _dispatch(arguments)
+        status = _one_or_many(arguments)
         sys.stdout.flush()  # here, where a reader that has gone is no error
         return status
     except UserError as error:
@@ -72,9 +73,9 @@ def run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         return _out_of_memory(error)
     except HungUp:
-        return _say("the terminal has gone", 129)
+        return _say("the terminal has gone", HungUp.exit_status)
     except Terminated:
-        return _say("terminated", 143)
+        return _say("terminated", Terminated.exit_status)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
     except BrokenPipeError:
@@ -90,6 +91,8 @@ def run(arguments: list[str]) -> int:
 class Terminated(KeyboardInterrupt):
     """SIGTERM; like Ctrl-C, it must not be taken for an error of the run."""
 
+    exit_status = 143
+
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
@@ -98,9 +101,19 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 class HungUp(KeyboardInterrupt):
     """SIGHUP: the terminal was closed."""
 
+    exit_status = 129
+
 
 def _hang_up(number: int, frame: FrameType | None) -> None:
     raise HungUp
+
+
+def _one_or_many(arguments: list[str]) -> int:
+    if not launched():
+        return _dispatch(arguments)
+    from hybrid_trainer import together
+
+    return together.run(arguments, _dispatch)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -35,6 +35,7 @@ from hybrid_trainer.engine.graphs import StepGraph, why_not
 from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
+from hybrid_trainer.engine.shared import shared
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
@@ -98,6 +99,7 @@ def trainer(
     """
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
+    run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
         data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
     )
@@ -120,8 +122,7 @@ def trainer(
         ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
         ranks=ranks,
     )
-    if settings.compile == "inductor":
-        stepper.run = compiled(model, next(iter(data.loader("train", settings.batch_size))), on.precision)
+    stepper.run = run
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -145,6 +146,18 @@ def trainer(
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def form_that_learns(
+    config: Config, model: torch.nn.Module, data: Dataset, on: Machine, ranks: Ranks
+) -> torch.nn.Module:
+    """The model, in the compiled or shared form that training calls; its weights are the first process's."""
+    size, run = config.training.batch_size, model
+    if config.training.compile == "inductor":
+        run = compiled(model, next(iter(data.loader("train", size))), on.precision)
+    if ranks.alone:
+        return run
+    return shared(run, next(iter(data.loader("train", size, share=(ranks.rank, ranks.size)))), on.precision, ranks)
 
 
 def graphs_wanted(config: Config, data: Dataset, on: Machine, ranks: Ranks) -> bool:

@@ -41,6 +41,10 @@ class TrainingError(UserError):
     exit_status = 1
 
 
+class ProcessGoneError(TrainingError):
+    """One of the processes that train together has ended; no fault of this one's."""
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the closest known name, or the known names when none is close."""
     names = list(known)

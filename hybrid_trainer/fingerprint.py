@@ -24,7 +24,7 @@ _MADE_OF = ("model.", "data.", "plugins", "seed", "training.optimizer", "trainin
 _FIXED = (*_MADE_OF, "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode")  # by which the best weights were kept
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
-_NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume")
+_NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume", "training.reshard")
 
 
 def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> dict[str, Any]:
@@ -65,6 +65,12 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {_told(before['config'], key)} -> {_told(now['config'], key)}"
     for name in now:
         if name != "config" and before.get(name) != now[name]:
+            if name == "processes":
+                yield (
+                    f"{name}: {before.get(name)} -> {now[name]}; they share the batches out anew, sums are in another "
+                    "order and dropout draws other numbers"
+                )
+                continue
             what = "the table's content" if name == "data" else name
             yield (
                 f"{what} has changed: {before.get(name)} -> {now[name]}; the result will not repeat an uninterrupted "
@@ -76,10 +82,10 @@ def refuse_if_it_cannot_fit(state: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise ConfigError where a key has changed that the state was made with."""
     before = state["fingerprint"]["config"]
     processes = state["fingerprint"]["processes"]
-    if state["step_in_epoch"] and processes != now["processes"]:
+    if processes != now["processes"] and not now["config"]["training.reshard"]:
         raise ConfigError(
-            f"the checkpoint lies in the middle of an epoch (after step {state['step_in_epoch']}) that {processes} "
-            f"process(es) shared; resume with as many, not with {now['processes']}"
+            f"the run was trained by {processes} process(es) so far, and would be by {now['processes']}; resume with "
+            "as many, or add training.reshard=true: dropout will draw other numbers then, as with another seed"
         )
     for name, what in {"data": "the table's content", "panel": "where the panel is"}.items():
         if state["step_in_epoch"] and state["fingerprint"][name] != now[name]:

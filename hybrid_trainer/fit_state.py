@@ -41,7 +41,8 @@ def load_into(trainer: Trainer, state: State) -> None:
     """Take over a former state; the model and the optimizer must be of the same make.
 
     Rates and decays are this trainer's own, so that a resumed run may have others; a callback that is new begins anew,
-    as do an average of weights and a GradScaler; `stop_reason` is for the callbacks to find again.
+    as do an average of weights and a GradScaler; `stop_reason` is for the callbacks to find again. A process that was
+    not among those of the state draws its random numbers as it does already.
     """
     stepper = trainer.stepper
     trainer.model.load_state_dict(state["model"])
@@ -87,6 +88,10 @@ def _sums(trainer: Trainer) -> State:
 
 
 def _load_sums(trainer: Trainer, state: State) -> None:
-    trainer.tally.load_state_dict(state["tally"][trainer.ranks.rank])
+    ranks, tallies = trainer.ranks, state["tally"]
+    if len(tallies) == ranks.size:
+        trainer.tally.load_state_dict(tallies[ranks.rank])
+    else:  # the first one takes over what all of them had
+        trainer.tally.load_sum(tallies if ranks.first else [])
     trainer.stepper.watch.load_state_dict(state["watch"])
     trainer.rate_at_start = state["lr"]

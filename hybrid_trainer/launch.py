@@ -51,6 +51,8 @@ def launch(arguments: list[str]) -> int:
     check_columns(config.data, config.active_targets)
     notes = [profile.note(config)] if profile else []
     if _DRY_RUN in flags:
+        if not (ranks := of_process()).alone:
+            notes.append(f"of one process alone; {ranks.size} would each take a share of the batch")
         dry_run(config, notes)
         return 0
     HydraConfig.instance().set_config(tree)

@@ -7,28 +7,28 @@ the whole batch, so the result is that of one process, to rounding. Imports no t
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from hybrid_trainer.errors import TrainingError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_HAS_GONE = re.compile(r"(Connection (closed|reset) by peer|Broken pipe|NCCL.*remote)", re.I)  # what gloo and NCCL say
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number among `size` processes; the first one, 0, alone writes anything."""
+    """This process's number among `size` processes; the first one, 0, alone writes anything.
+
+    Args:
+        group: torch's name for them, where they have met.
+    """
 
     rank: int = 0
     size: int = 1
+    group: Any = field(default=None, compare=False, repr=False)
 
     @property
     def first(self) -> bool:
@@ -50,7 +50,7 @@ class Ranks:
         for kind in dict.fromkeys(value.dtype for value in values):
             some = [value for value in values if value.dtype == kind]
             flat = torch.cat([value.reshape(-1) for value in some])  # one message, not one per tensor
-            distributed.all_reduce(flat)
+            distributed.all_reduce(flat, group=self.group)
             pieces = torch.split(flat, [value.numel() for value in some])
             for value, summed in zip(some, pieces, strict=True):
                 value.copy_(summed.view_as(value))
@@ -63,6 +63,15 @@ class Ranks:
         self.add_up([summed])
         return summed
 
+    def like_first(self, values: Iterable[Tensor]) -> None:
+        """Replace each tensor by the first process's, in place."""
+        if self.alone:
+            return
+        from torch import distributed
+
+        for value in values:
+            distributed.broadcast(value, src=0, group=self.group)
+
     def largest(self, number: int) -> int:
         """The largest of the processes' numbers."""
         if self.alone:
@@ -71,7 +80,7 @@ class Ranks:
         from torch import distributed
 
         value = torch.tensor(number)
-        distributed.all_reduce(value, distributed.ReduceOp.MAX)
+        distributed.all_reduce(value, distributed.ReduceOp.MAX, group=self.group)
         return int(value)
 
     def gather(self, value: Any) -> list[Any]:
@@ -81,7 +90,7 @@ class Ranks:
         from torch import distributed
 
         found: list[Any] = [None] * self.size
-        distributed.all_gather_object(found, value)
+        distributed.all_gather_object(found, value, group=self.group)
         return found
 
     def from_first(self, value: Any) -> Any:
@@ -91,46 +100,54 @@ class Ranks:
         from torch import distributed
 
         found = [value if self.first else None]
-        distributed.broadcast_object_list(found, src=0)
+        distributed.broadcast_object_list(found, src=0, group=self.group)
         return found[0]
 
 
 ALONE = Ranks()
 
 
+class Agreement:
+    """The largest of all processes' numbers, known one look later: its message travels while a step is taken."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self._under_way: tuple[Any, Tensor] | None = None
+
+    def look(self, number: int) -> int:
+        """The largest at the look before, 0 at the first one; the same in all processes, which all look as often."""
+        if self.ranks.alone:
+            return number
+        import torch
+        from torch import distributed
+
+        known = self._arrived()
+        value = torch.tensor(number)
+        work = distributed.all_reduce(value, distributed.ReduceOp.MAX, group=self.ranks.group, async_op=True)
+        self._under_way = work, value
+        return known
+
+    def settle(self, number: int) -> int:
+        """The largest now, or at the look before; waits for the others."""
+        known = self._arrived()
+        return max(known, self.ranks.largest(number))
+
+    def _arrived(self) -> int:
+        if self._under_way is None:
+            return 0
+        (work, value), self._under_way = self._under_way, None
+        work.wait()
+        return int(value)
+
+
 def of_process() -> Ranks:
     """What torchrun's variables in the environment say; nobody else where they aren't there."""
-    if not all(os.environ.get(name) for name in _TORCHRUN):
-        return ALONE
-    return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if launched() else ALONE
 
 
-@contextmanager
-def joined() -> Iterator[Ranks]:
-    """Meet the other processes for as long as the block lasts.
-
-    Raises:
-        TrainingError: one of the others has ended meanwhile.
-    """
-    ranks = of_process()
-    if ranks.alone:
-        yield ranks
-        return
-    from torch import cuda, distributed
-
-    if cuda.is_available():
-        cuda.set_device(local_rank())
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda.is_available() else "gloo")
-    try:
-        yield ranks
-    except RuntimeError as error:
-        if not _HAS_GONE.search(str(error)):
-            raise
-        raise TrainingError(
-            f"another of the {ranks.size} processes has ended, and this one with it; the other's last lines say why"
-        ) from error
-    finally:
-        distributed.destroy_process_group()  # its threads would abort the process at its end
+def launched() -> bool:
+    """Whether torchrun, or somebody who sets the same variables, has started this process."""
+    return all(os.environ.get(name) for name in _TORCHRUN)
 
 
 def local_rank() -> int:

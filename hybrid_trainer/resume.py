@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from hybrid_trainer import attempts
 from hybrid_trainer.config import user_files
 from hybrid_trainer.config.axes import AXES
 from hybrid_trainer.config.compose import compose_bare, to_config
@@ -19,11 +20,10 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config, RunConfig
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError, RunDirError
-from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.directory import RECORD, read_record
 from hybrid_trainer.runs.provenance import is_alive
 from hybrid_trainer.runs.reopening import pending, settle
-from hybrid_trainer.train import follow, train, train_on
+from hybrid_trainer.train import train, train_on
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,9 @@ def _is_folder(word: str) -> bool:
 def resume(directory: Path, added: list[str]) -> int:
     """Compose the run's own config with further overrides, and go on."""
     record = read_record(directory)
-    along = not of_process().first  # the first one has put its own mark there
-    if not along and record["status"] == "running" and is_alive(record.get("process", {})):
+    if record["status"] == "running" and is_alive(record.get("process", {})):
         raise RunDirError(f"{directory}: this run is still under way (process {record['process']['pid']})")
-    if record.get("adopting") and not along:
+    if record.get("adopting"):
         settle(directory, OmegaConf.to_yaml(record["config"]))
     if not (directory / "config.yaml").is_file():
         raise RunDirError(f"{directory}: has no config.yaml: it ended before it had begun; begin a new run")
@@ -84,17 +83,16 @@ def resume(directory: Path, added: list[str]) -> int:
     # Without this machine's profile: what the run has taken from one stands in its config.
     config = to_config(compose_bare(prepare(user_files.overrides() + own + before + added)))
     check_columns(config.data, config.active_targets)
-    if along:
-        follow(config, directory)
-    else:
-        train_on(config, directory, [*record["overrides"], *before, *added], added)
+    train_on(config, directory, [*record["overrides"], *before, *added], added)
     return 0
 
 
 def begin_or_go_on(
     config: Config, tree: DictConfig, given: list[str], overrides: list[str], notes: Sequence[str] = ()
 ) -> None:
-    """Start a run where its config says; a restarted job with training.resume=auto goes on with the run it began.
+    """Start a run where its config says; a restarted job goes on with the run it began.
+
+    That is one that torchrun itself starts again, and with training.resume=auto one that anybody does.
 
     Args:
         config, tree: composed. given: as the user wrote it. overrides: made ready for Hydra.
@@ -109,18 +107,15 @@ def begin_or_go_on(
             )
     own = any(word.lstrip("+").startswith("hydra.run.dir=") for word in given)
     directory = Path(tree.hydra.run.dir) if own or name is None else Path(config.paths.root) / "outputs" / name
-    along = not of_process().first
-    if config.training.resume == "auto" and (directory / RECORD).exists():
+    former = attempts.former()
+    if former is not None or (config.training.resume == "auto" and (directory / RECORD).exists()):
+        directory = former or directory
         record = read_record(directory)
         config = to_config(compose_bare(overrides, _tuned(record)))
         if record["status"] == "complete":
             sys.stdout.write(f"{directory}: complete ({record['stop_reason']}); nothing is left to do\n")
-        elif along:
-            follow(config, directory)
         else:
             train_on(config, directory, given, given)
-    elif along:
-        follow(config, directory)
     else:
         train(config, directory, given, notes)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from hybrid_trainer import memory
+from hybrid_trainer import attempts, memory
 from hybrid_trainer.config.axes import cores
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
@@ -19,7 +19,8 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
-from hybrid_trainer.ranks import ALONE, Ranks, joined, own_seed
+from hybrid_trainer.meeting import Plan, training
+from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed
 from hybrid_trainer.runs.logs import logging_to
@@ -48,6 +49,7 @@ def train(config: Config, directory: Path, overrides: list[str], notes: Sequence
     """
     plain = asdict(config)
     text = OmegaConf.to_yaml(plain)
+    attempts.remember(directory)
     with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
         _all_of_it(config, run, notes=notes)
         return run
@@ -63,6 +65,7 @@ def train_on(config: Config, directory: Path, overrides: list[str], added: list[
         UserError: see `train`; and where no checkpoint of the run can be used, or not with this config.
     """
     with reopened(directory, added) as run:
+        attempts.remember(directory, claimed=True)
         _all_of_it(config, run, overrides)
         return run
 
@@ -81,7 +84,7 @@ def _all_of_it(
             _log_table(config, table)
             if overrides is None:
                 write_json(run.path / "data_report.json", table.report)
-            with joined() as ranks:
+            with training(Plan(asdict(config), run.path)) as ranks:
                 _run(config, run, table, overrides, ranks)
         except BaseException as error:
             refused = isinstance(error, UserError) and error.exit_status == 2
@@ -114,7 +117,12 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
     looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
     trainer = build.trainer(config, spec, data, on, looking_on, ranks)
-    ranks.from_first(None if overrides is None else _restore(trainer, run, marks))
+    try:
+        state = None if overrides is None else _restore(trainer, run, marks)
+    except UserError as error:
+        ranks.from_first(error.exit_status)
+        raise
+    ranks.from_first(state)
     if overrides is not None:
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
@@ -154,25 +162,6 @@ def loaders(config: Config, data: Dataset, ranks: Ranks = ALONE) -> tuple[Window
     """Batches for training and validation; of several processes, this one's share of each."""
     size, share = config.training.batch_size, (ranks.rank, ranks.size)
     return data.loader("train", size, shuffle_seed=config.seed, share=share), data.loader("valid", size, share=share)
-
-
-def follow(config: Config, directory: Path) -> None:
-    """Train along in a process that is not the first: a share of every batch, nothing on disk, nothing said."""
-    logging.getLogger("hybrid_trainer").addHandler(logging.NullHandler())
-    table = load(config)
-    seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build, prepare
-
-    with joined() as ranks:
-        on = build.machine(config)
-        data = prepare.dataset(config, table, on.device)
-        looking_on = build.callbacks(config, directory, directory, None, ranks)
-        trainer = build.trainer(config, build.model_spec(config, data), data, on, looking_on, ranks)
-        own_seed(config.seed, ranks)
-        state = ranks.from_first(None)
-        if state is not None:
-            trainer.load_state_dict(state)
-        trainer.fit(*loaders(config, data, ranks))
 
 
 def _restore(trainer: Trainer, run: RunDirectory, marks: dict[str, Any]) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.engine.watch import NonFiniteError, Watch
 from hybrid_trainer.fit_state import load_into, state_of
+from hybrid_trainer.ranks import Agreement
 from hybrid_trainer.types import Batch, EpochRow
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.tally = EpochTally(stepper.criterion, device)
         self.interruption = Interruption()
+        self._agreement = Agreement(self.ranks)
         self.rate_at_start = 0.0
         self.epoch_start: dict[str, Any] | None = None
 
@@ -190,6 +192,7 @@ class Trainer:
     def evaluate(self, loader: WindowLoader, part: str) -> EpochRow:
         """The losses and metrics of a part, without learning; names begin with `part`."""
         model = self.evaluated.eval()
+        self.ranks.like_first(model.buffers())  # statistics of a batch norm: each process has those of its own shares
         tally = EpochTally(self.stepper.criterion, self.device)
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
         for batch in loader:
@@ -214,8 +217,9 @@ class Trainer:
         return self.evaluated.state_dict()
 
     def _look(self) -> None:
-        """Where a signal has asked for it, save and leave."""
-        requested = self.ranks.largest(self.interruption.requested or 0)  # all processes leave behind the same step
+        """Where a signal has come, here or in any other process, save and leave; all leave behind the same step."""
+        agreed = self._agreement.look if self.step_in_epoch else self._agreement.settle
+        requested = agreed(self.interruption.requested or 0)
         if requested:
             self.interruption.requested = requested
             self._notify("interrupted")

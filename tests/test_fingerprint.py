@@ -91,13 +91,21 @@ def test_the_batch_size_may_change_between_epochs_alone(tmp_path: Path) -> None:
         fingerprint.refuse_if_it_cannot_fit(state(before, step=4), now)
 
 
-def test_in_the_middle_of_an_epoch_the_processes_stay_as_many(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [0, 4])
+def test_another_number_of_processes_is_refused_unless_told(tmp_path: Path, step: int) -> None:
     before = marks(tmp_path)
-    fingerprint.refuse_if_it_cannot_fit(state(before), before | {"processes": 2})
-    with pytest.raises(
-        ConfigError, match=r"\(after step 4\) that 1 process\(es\) shared; resume with as many, not with 2$"
-    ):
-        fingerprint.refuse_if_it_cannot_fit(state(before, step=4), before | {"processes": 2})
+    now = before | {"processes": 2}
+    with pytest.raises(ConfigError) as error:
+        fingerprint.refuse_if_it_cannot_fit(state(before, step), now)
+    assert str(error.value) == (
+        "the run was trained by 1 process(es) so far, and would be by 2; resume with as many, or add "
+        "training.reshard=true: dropout will draw other numbers then, as with another seed"
+    )
+    told = marks(tmp_path, "training.reshard=true") | {"processes": 2}
+    fingerprint.refuse_if_it_cannot_fit(state(before, step), told)
+    assert list(fingerprint.changes(before, told)) == [
+        "processes: 1 -> 2; they share the batches out anew, sums are in another order and dropout draws other numbers"
+    ]
 
 
 def test_rates_epochs_callbacks_and_places_may_change(tmp_path: Path) -> None:

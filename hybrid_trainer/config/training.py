@@ -101,6 +101,10 @@ class TrainingConfig:
         "off | auto: a job that is started again goes on with the run of its run.id, where there is one "
         "(or of TORCHELASTIC_RUN_ID or SLURM_JOB_ID)",
     )
+    reshard: bool = key(
+        False,
+        "a run that is resumed may go on with another number of processes, which share its batches out anew",
+    )
 
     def __post_init__(self) -> None:
         check_range("training.epochs", self.epochs, low=1)

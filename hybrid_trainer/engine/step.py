@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
 from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.shared import kept_back
 from hybrid_trainer.engine.watch import Watch
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.types import Batch
@@ -29,7 +30,7 @@ class Stepper:
 
     Attributes:
         watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
-        run: what a step of training calls: the model, or a compiled form of it with the same weights.
+        run: what a step of training calls: the model, or a compiled or shared form of it with the same weights.
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class Stepper:
             self.ranks.add_up([counts])
         done = []
         for batch in batches:
-            parts, outputs = self.forward(batch, counts)
-            self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
+            with kept_back(self.run, last=batch is batches[-1]):
+                parts, outputs = self.forward(batch, counts)
+                self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
         sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
         self.ranks.add_up([sums])
@@ -84,7 +86,6 @@ class Stepper:
     def _update(self, sums: Tensor) -> None:
         """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        self.ranks.add_up(gradients)
         if self._scaled:
             self.watch.add(sums)
             # The scaler finds its own flag in the gradients: a loss that isn't finite is told to it there.

@@ -77,10 +77,26 @@ class EpochTally:
         """The sums over all processes; this one's stay as they are."""
         if ranks.alone:
             return self
-        tally = EpochTally(self.losses.criterion, self.losses.sums.device)
+        tally = self._like_this()
         tally.load_state_dict(self.state_dict())
-        ranks.add_up([*tally.losses.tensors(), *(sum_ for each in tally.metrics.values() for sum_ in each.tensors())])
+        ranks.add_up(tally.tensors())
         return tally
+
+    def tensors(self) -> list[Tensor]:
+        """All sums."""
+        return [*self.losses.tensors(), *(value for metric in self.metrics.values() for value in metric.tensors())]
+
+    def load_sum(self, states: list[dict[str, Any]]) -> None:
+        """Take over the sum of the states of several processes."""
+        self.reset()
+        for state in states:
+            other = self._like_this()
+            other.load_state_dict(state)
+            for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
+                mine += theirs
+
+    def _like_this(self) -> EpochTally:
+        return EpochTally(self.losses.criterion, self.losses.sums.device)
 
     def reset(self) -> None:
         """Begin anew, in the same memory: a CUDA graph knows it by its addresses."""

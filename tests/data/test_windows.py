@@ -254,3 +254,22 @@ def test_shares_of_a_batch_are_the_batch_and_an_empty_one_counts_for_nothing(wor
         assert sorted(counted.tolist()) == sorted(batch.row.tolist())
         assert [len(part.row) for part in parts] == ([2, 1, 1] if len(batch.row) == 4 else [1, 1, 1])
     assert [int(share[-1].mask["b"].sum()) for share in shares] == [1, 0, 0]
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 8)), max_size=4), st.integers(1, 7), st.booleans())
+@SOME_EXAMPLES
+def test_each_window_comes_once_however_often_an_epoch_is_shared_out_anew(
+    turns: list[tuple[int, int]], batch_size: int, mapped: bool
+) -> None:
+    """Each turn: how many processes take how many batches of what is left of the epoch."""
+    panel, rows = replace(make_panel(), mapped=mapped), torch.arange(7, 36)
+    first, seen = 0, []
+    for size, batches in [*turns, (2, len(rows))]:
+        for number in range(size):
+            share = WindowLoader(
+                panel, rows, time_window=8, batch_size=batch_size, shuffle_seed=3, share=(number, size)
+            )
+            taken = list(share.batches(first))[:batches]
+            seen += [row for batch in taken for row in batch.row[batch.mask["b"] > 0].tolist()]
+        first += batches
+    assert sorted(seen) == rows.tolist()

@@ -70,7 +70,7 @@ def test_every_command_of_a_page_ends_well(page: str, workspace: Path, monkeypat
         words = shlex.split(command)
         words[0] = words[0].removeprefix(".venv/bin/")
         if words[0] != "python":
-            assert words[0] in ("tensorboard", "nox", "hybrid-trainer"), f"{page}: who tests {command!r}?"
+            assert words[0] in ("tensorboard", "nox", "hybrid-trainer", "torchrun"), f"{page}: who tests {command!r}?"
             continue
         if words[1:3] == ["-m", "pytest"]:
             continue  # this is it

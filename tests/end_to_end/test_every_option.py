@@ -119,6 +119,7 @@ VALUES: dict[str, list[str]] = {
     "training.losses": ["{volatility:mse}", "{signal:cross_entropy,sl_tp:huber}"],
     "training.class_weights": ["none", "balanced", "capped"],
     "training.class_weight_cap": ["2 training.class_weights=capped"],
+    "training.reshard": ["true"],
     "training.resume": ["off", "auto run.id=mine"],
     "training.ema_decay": ["0.5"],
     "training.on_nonfinite": ["stop", "skip", "rollback"],

@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from hybrid_trainer import __main__ as main
+from hybrid_trainer import meeting
 from tests.conftest import price_frame
-from tests.engine.helpers import TINY_RUN
-
-# 273 training rows in batches of 16 and groups of three: the last group is short, and its last batch has one row, so
-# that one of the two processes has none.
-RUN = [*TINY_RUN, "data.path=prices.csv", "training.epochs=3", "training.batch_size=16", "training.accumulate=3"]
-RUN += ["data.split.fractions=[0.75,0.125,0.125]", "training.class_weights=balanced", "training.ema_decay=0.9"]
-RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
-
-
-def together(folder: Path, *arguments: str, wait: bool = True) -> list[subprocess.Popen[str]]:
-    """Start two processes as torchrun would; returns them, the first one first."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "hybrid_trainer", *arguments],
-            cwd=folder,
-            env={**os.environ, **given, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    if wait:
-        said = [process.communicate(timeout=300)[0] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], said
-    return processes
-
-
-def alone(folder: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "hybrid_trainer", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def history(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+from tests.end_to_end.processes import RUN, alone, history, start, together
 
 
 def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
@@ -71,7 +35,8 @@ def here(tmp_path: Path) -> Path:
 
 def test_two_processes_equal_one_to_rounding(here: Path) -> None:
     alone(here, *RUN, "run.id=one")
-    together(here, *RUN, "run.id=two")
+    said_by_both = together(here, *RUN, "run.id=two")
+    assert said_by_both[1] == ""
     one, two = here / "outputs/one", here / "outputs/two"
     assert len(history(one)) == 3
     for ours, theirs in zip(history(two), history(one), strict=True):
@@ -88,13 +53,13 @@ def test_two_processes_equal_one_to_rounding(here: Path) -> None:
 def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> None:
     run = [*RUN, "model.dropout=0.3", "callbacks.early_stopping.enabled=false"]
     together(here, *run, "training.epochs=40", "run.id=straight")
-    processes = together(here, *run, "training.epochs=40", "run.id=cut", wait=False)
+    processes = start(here, *run, "training.epochs=40", "run.id=cut")
     cut, straight = here / "outputs/cut", here / "outputs/straight"
     wait_for(cut / "history.jsonl", processes[0])
     processes[1].send_signal(signal.SIGTERM)  # to one of them: both leave behind the same step
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode in (130, 143)
+    said = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [143, 143]
+    assert (said[0].splitlines()[-1], said[1]) == ("error: terminated", "")
     assert json.loads((cut / "run.json").read_text())["status"] == "interrupted"
     assert len(history(cut)) < 40
     together(here, "resume", "outputs/cut")
@@ -103,7 +68,7 @@ def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> No
 
 
 def test_where_one_process_is_killed_the_other_one_says_so_in_a_line(here: Path) -> None:
-    first, second = together(here, *RUN, "training.epochs=4000", "run.id=a", wait=False)
+    first, second = start(here, *RUN, "training.epochs=4000", "run.id=a")
     wait_for(here / "outputs/a/history.jsonl", first)
     second.kill()
     said = first.communicate(timeout=60)[0]
@@ -113,15 +78,59 @@ def test_where_one_process_is_killed_the_other_one_says_so_in_a_line(here: Path)
         "error: another of the 2 processes has ended, and this one with it; the other's last lines say why"
     )
     record = json.loads((here / "outputs/a/run.json").read_text())
-    assert (record["status"], record["stop_reason"].partition(":")[0]) == ("failed", "TrainingError")
+    assert (record["status"], record["stop_reason"].partition(":")[0]) == ("failed", "ProcessGoneError")
 
 
 def test_two_processes_go_back_together(here: Path) -> None:
     """Their run directories have random names of their own, and only the first one's has checkpoints."""
-    wild = ["training.optimizer=sgd", "training.learning_rate=1e20", "training.clip_norm=null"]
-    wild += ["training.on_nonfinite=rollback", "training.max_rollbacks=200", "callbacks.checkpoint.every_steps=1"]
+    wild = ["training.optimizer=sgd", "training.learning_rate=1e4", "training.clip_norm=null"]
+    wild += ["training.on_nonfinite=rollback", "training.max_rollbacks=50", "callbacks.checkpoint.every_steps=1"]
     together(here, *RUN, *wild, "training.epochs=1", "training.class_weights=none")
     (file,) = here.glob("outputs/*/*/history.jsonl")
     rows = history(file.parent)
     assert [row["epoch"] for row in rows] == [1]
     assert rows[0]["train/rollbacks"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["model.lstm_unit=3"], 2, "error: model.lstm_unit: "),
+        (["data.path=nothing.csv"], 2, "error: nothing.csv: "),
+        (["tune-engine"], 2, "error: tune-engine: looks at one process; start it without torchrun"),
+        (["describe", "run"], 0, "run.id"),
+        (["--dry-run"], 0, "of one process alone; 2 would each take a share of the batch"),
+    ],
+)
+def test_what_trains_nothing_is_said_by_the_first_one_alone(
+    here: Path, arguments: list[str], status: int, told: str
+) -> None:
+    given = arguments if arguments[0] in ("describe", "tune-engine") else [*RUN, *arguments]
+    said = together(here, *given, status=status)
+    assert said[0].count(told) == 1 and said[1] == ""
+
+
+def test_a_table_that_only_another_process_finds_wrong_is_told_by_that_one(here: Path) -> None:
+    """Here the file goes away behind the first one's back; elsewhere it may be another machine's."""
+    (here / "mine.py").write_text(
+        "import os\nif os.environ.get('RANK') == '1':\n    os.rename('prices.csv', 'elsewhere.csv')\n"
+    )
+    first, second = start(here, *RUN, "plugins=[mine]", "run.id=a")
+    said = [process.communicate(timeout=100)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (1, 2), said
+    assert said[1].startswith("error: process 1: prices.csv: ") and said[1].count("\n") == 1
+    assert "another of the 2 processes has ended" in said[0].splitlines()[-1]
+
+
+def test_a_process_that_never_comes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {"WORLD_SIZE": "3", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(meeting, "JOIN_S", 1.0)
+    assert main.run(["describe", "run"]) == 1
+    assert capsys.readouterr().err == (
+        "error: process 1, 2 of 3 (from 0) has not come within 1 s; its own last lines say why\n"
+    )

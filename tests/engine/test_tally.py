@@ -95,3 +95,19 @@ def test_a_tally_goes_on_from_its_state_and_begins_anew_in_the_same_memory() -> 
     straight.reset()
     assert straight.losses.sums.data_ptr() == address
     assert same(straight.state_dict(), EpochTally(criterion, CPU).state_dict())
+
+
+def test_the_sum_of_several_states_is_the_state_of_all_their_batches() -> None:
+    """Exact: in float64, with the batches that still wait to be added."""
+    panel, criterion, outputs = make_panel(40, unlabelled=0.3), Criterion(SPECS, {}, {}, CPU), random_outputs(40)
+    whole, parts = EpochTally(criterion, CPU), [EpochTally(criterion, CPU) for _ in range(3)]
+    for index, batch in enumerate(make_loader(panel, 9, 38)):
+        raw = {task: values[batch.row] for task, values in outputs.items()}
+        for tally in (whole, parts[index % 3]):
+            tally.add(batch, criterion(raw, batch), raw)
+    summed = EpochTally(criterion, CPU)
+    summed.add(batch, criterion(raw, batch), raw)  # is forgotten
+    summed.load_sum([part.state_dict() for part in parts])
+    assert summed.compute("train") == pytest.approx(whole.compute("train"), rel=1e-12)
+    summed.load_sum([])
+    assert all(not value.any() for value in summed.tensors())

@@ -1,0 +1,54 @@
+"""Runs of several processes, started as torchrun would start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.engine.helpers import TINY_RUN
+
+# 273 training rows in batches of 16 and groups of three: the last group is short, and its last batch has one row, so
+# that one of the two processes has none.
+RUN = [*TINY_RUN, "data.path=prices.csv", "training.epochs=3", "training.batch_size=16", "training.accumulate=3"]
+RUN += ["data.split.fractions=[0.75,0.125,0.125]", "training.class_weights=balanced", "training.ema_decay=0.9"]
+RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
+
+
+def start(folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...] = ()) -> list[subprocess.Popen[str]]:
+    """Start processes as torchrun would; returns them, the first one first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "hybrid_trainer", *arguments],
+            cwd=folder,
+            env={**os.environ, **given, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(size)
+        if rank not in missing
+    ]
+
+
+def together(folder: Path, *arguments: str, size: int = 2, status: int = 0) -> list[str]:
+    """What each of the processes has said; all of them end with the same status."""
+    processes = start(folder, *arguments, size=size)
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [status] * size, said
+    return said
+
+
+def alone(folder: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "hybrid_trainer", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def history(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
