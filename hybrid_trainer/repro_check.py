@@ -21,7 +21,6 @@ from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import TrainingError, UserError
-from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.evidence import Part, digest, evidence, first_difference
 
 _EPOCHS = 2
@@ -39,8 +38,6 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_intermixed_args(user_files.take_config_option(arguments))
     config = to_config(compose_config(prepare(user_files.overrides() + options.overrides)))
     check_columns(config.data, config.active_targets)
-    if not of_process().alone:
-        raise UserError("repro-check: starts its runs by itself; start it without torchrun")
     cut = _cut(config, options.overrides)
     console = Console(width=120 if not sys.stdout.isatty() else None)
     for key in cut:

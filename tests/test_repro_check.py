@@ -127,13 +127,3 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
 def test_epochs_are_cut_unless_they_are_given(overrides: list[str], cut: list[str]) -> None:
     config = to_config(compose_config(prepare(overrides)))
     assert repro_check._cut(config, overrides) == cut
-
-
-def test_under_torchrun_it_is_refused(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
-        monkeypatch.setenv(name, value)
-    assert run(["repro-check"]) == 2
-    assert "start it without torchrun" in capsys.readouterr().err
-    assert list(here.iterdir()) == []

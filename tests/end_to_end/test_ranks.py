@@ -98,6 +98,7 @@ def test_two_processes_go_back_together(here: Path) -> None:
         (["model.lstm_unit=3"], 2, "error: model.lstm_unit: "),
         (["data.path=nothing.csv"], 2, "error: nothing.csv: "),
         (["tune-engine"], 2, "error: tune-engine: looks at one process; start it without torchrun"),
+        (["repro-check"], 2, "error: repro-check: looks at one process; start it without torchrun"),
         (["describe", "run"], 0, "run.id"),
         (["--dry-run"], 0, "of one process alone; 2 would each take a share of the batch"),
     ],
@@ -105,7 +106,7 @@ def test_two_processes_go_back_together(here: Path) -> None:
 def test_what_trains_nothing_is_said_by_the_first_one_alone(
     here: Path, arguments: list[str], status: int, told: str
 ) -> None:
-    given = arguments if arguments[0] in ("describe", "tune-engine") else [*RUN, *arguments]
+    given = arguments if arguments[0] in ("describe", "tune-engine", "repro-check") else [*RUN, *arguments]
     said = together(here, *given, status=status)
     assert said[0].count(told) == 1 and said[1] == ""
 
