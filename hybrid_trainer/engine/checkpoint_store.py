@@ -46,6 +46,10 @@ class CheckpointStore:
         for old in self._finished("last"):
             if _place(old) > _place(path):
                 remove_checkpoint(old)  # training has gone back since
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Remove those that are older than the newest two; a killed process may not have come to that."""
         for kind in ("last", "best"):
             for old in self._finished(kind)[:-_KEPT]:
                 remove_checkpoint(old)
@@ -111,6 +115,7 @@ class CheckpointStore:
             if _place(path)[0] > int(state["epoch"]):
                 remove_checkpoint(path)
         self._tidy_up()
+        self._let_go()
 
     def _tidy_up(self) -> None:
         """Remove what a killed process has half written or half removed."""

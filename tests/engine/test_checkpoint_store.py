@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_trainer.engine.checkpoint_file import manifest_of
+from hybrid_trainer.engine.checkpoint_file import manifest_of, save_checkpoint
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from tests.engine.helpers import CPU
 
@@ -31,3 +31,16 @@ def test_what_was_half_written_or_half_removed_is_gone_when_the_run_goes_on(tmp_
     state = CheckpointStore(tmp_path).load_last(CPU)
     assert names(tmp_path) == ([] if none else whole)
     assert (state is None) if none else (state is not None and state["step_in_epoch"] == 4)
+
+
+def test_a_third_state_of_a_process_killed_before_it_let_go_is_gone_when_the_run_goes_on(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for step in (2, 4):
+        store.save_last({"epoch": 0, "step_in_epoch": step, "best_epoch": None, "rollbacks": 0})
+    save_checkpoint(tmp_path / "last-0000-0000006.pt", store.load_last(CPU) | {"step_in_epoch": 6})  # type: ignore[operator]
+    state = CheckpointStore(tmp_path).load_last(CPU)
+    assert state is not None and state["step_in_epoch"] == 6
+    assert [name for name in names(tmp_path) if name.endswith(".pt")] == [
+        "last-0000-0000004.pt",
+        "last-0000-0000006.pt",
+    ]
