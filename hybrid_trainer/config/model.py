@@ -1,4 +1,4 @@
-"""The config of the models, one dataclass per family."""
+"""The config of the models: what all say, the hybrid and its parts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,23 @@ class ModelConfig:
     name: str = key("", "which model family")
     time_window: int = key(32, "rows in a window, the decision row included")
     heads: list[str] | None = key(None, "the active targets, of those in data.targets; null: all of them")
+    window_norm: str = key(
+        "none",
+        "what is taken off each window's features, and put back on what is forecast of them: none | "
+        "last: the last row | revin: their mean, and they are divided by their standard deviation",
+    )
+    window_affine: bool = key(False, "window_norm: scale and shift the normalised features by learned numbers")
+
+    @property
+    def channel_wise(self) -> bool:
+        """Whether each column of a forecast is told from that column's own window alone."""
+        return False
 
     def __post_init__(self) -> None:
         check_range("model.time_window", self.time_window, low=2)
+        check_choice("model.window_norm", self.window_norm, ["none", "last", "revin"])
+        if self.window_affine and self.window_norm == "none":
+            raise ConfigError("model.window_affine: it needs model.window_norm=last or revin")
         if self.heads is not None and (not self.heads or len(set(self.heads)) != len(self.heads)):
             raise ConfigError(f"model.heads: {self.heads} must name at least one target, and each once")
 
@@ -49,21 +63,30 @@ class SideInputConfig(ModelConfig):
 class TrunkConfig(SideInputConfig):
     """What the families with a shared trunk say."""
 
-    pooling: str = key("last", "how the steps become one vector: last | mean | attention")
     context_units: int = key(16, "size to which the context branch brings each block of context columns")
     trunk_units: int = key(64, "size of the shared layer that all heads read")
     dropout: float = key(0.2, "share of units dropped after convolutions, between LSTM layers and in the trunk")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
         for name in ("context_units", "trunk_units"):
             check_range(f"model.{name}", getattr(self, name), low=1)
         check_range("model.dropout", self.dropout, low=0, high=0.95)
 
 
 @dataclass(kw_only=True)
-class CnnModelConfig(TrunkConfig):
+class PooledConfig(TrunkConfig):
+    """What the hybrid and its parts say."""
+
+    pooling: str = key("last", "how the steps become one vector: last | mean | attention")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
+
+
+@dataclass(kw_only=True)
+class CnnModelConfig(PooledConfig):
     """The hybrid's convolutions alone."""
 
     name: str = key("cnn", "which model family")
@@ -77,7 +100,7 @@ class CnnModelConfig(TrunkConfig):
 
 
 @dataclass(kw_only=True)
-class LstmModelConfig(TrunkConfig):
+class LstmModelConfig(PooledConfig):
     """The hybrid's LSTM alone."""
 
     name: str = key("lstm", "which model family")
@@ -91,7 +114,7 @@ class LstmModelConfig(TrunkConfig):
 
 
 @dataclass(kw_only=True)
-class HybridModelConfig(TrunkConfig):
+class HybridModelConfig(PooledConfig):
     """EnhancedHybridModel: Conv1d blocks, LSTM, embeddings, context branch, shared trunk, a head per task."""
 
     name: str = key("hybrid", "which model family")

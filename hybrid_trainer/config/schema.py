@@ -8,6 +8,7 @@ from typing import Any
 
 from hybrid_trainer.config.callbacks import CallbacksConfig
 from hybrid_trainer.config.data import DataConfig, ParquetData, SyntheticData, TableData, UsStocksData
+from hybrid_trainer.config.forecasters import DLinearModelConfig, PatchTSTModelConfig
 from hybrid_trainer.config.keys import check_range, key
 from hybrid_trainer.config.model import (
     CnnModelConfig,
@@ -98,6 +99,8 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
         "cnn": CnnModelConfig,
         "lstm": LstmModelConfig,
         "linear": LinearModelConfig,
+        "dlinear": DLinearModelConfig,
+        "patchtst": PatchTSTModelConfig,
     },
     "training": {"default": TrainingConfig},
     "callbacks": {"default": CallbacksConfig},

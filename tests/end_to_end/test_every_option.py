@@ -38,6 +38,7 @@ SEQUENCES = (
 WALK = "data.split.kind=walk_forward"
 DATES = "data.split.kind=date data.split.valid_from=2020-07-01 data.split.test_from=2020-09-01"
 CPCV = "data.split.kind=cpcv"
+LOAD = "data.features=[a,b] data.targets.load={builder:future,columns:[b,a],steps:2} model.heads=[load]"
 
 # For each key the values that are tried, each with what it needs beside it; a new key must be entered here.
 VALUES: dict[str, list[str]] = {
@@ -107,6 +108,17 @@ VALUES: dict[str, list[str]] = {
     "model.lstm_units": ["8"],
     "model.lstm_layers": ["3"],
     "model.bidirectional": ["true", "true model.pooling=attention"],
+    "model.window_norm": ["none", "last", "revin", f"last {LOAD}", f"none model=patchtst {LOAD}"],
+    "model.window_affine": [f"true model.window_norm=revin {LOAD}", "true model.window_norm=last"],
+    "model.individual": [f"true model=dlinear {LOAD}", f"true model=patchtst {LOAD}"],
+    "model.moving_average": ["5 model=dlinear"],
+    "model.patch_len": ["4 model=patchtst"],
+    "model.stride": ["4 model=patchtst model.patch_len=5"],
+    "model.d_model": ["8 model=patchtst"],
+    "model.attention_heads": ["2 model=patchtst"],
+    "model.d_ff": ["8 model=patchtst"],
+    "model.layers": ["1 model=patchtst"],
+    "model.pre_norm": ["true model=patchtst"],
     "training.epochs": ["2"],
     "training.batch_size": ["16"],
     "training.accumulate": ["3 training.batch_size=16"],
