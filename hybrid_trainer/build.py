@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybrid_trainer.augment import Augmentation
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
@@ -139,6 +140,7 @@ def trainer(
         ranks=ranks,
     )
     stepper.run = run
+    stepper.augment = augmentation(config, on)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -162,6 +164,12 @@ def trainer(
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def augmentation(config: Config, on: Machine) -> Augmentation | None:
+    """What is done to training batches; None where that is nothing."""
+    chosen = asdict(config.training.augment)
+    return Augmentation(**chosen, device=on.device) if any(chosen.values()) else None
 
 
 def form_that_learns(

@@ -23,6 +23,8 @@ class ChannelLinear(nn.Module):
         channels: C, where each has its own; None: they share one. in_size: K. out_size: H.
     """
 
+    spared = ("bias",)  # from weight decay, though it may be a matrix
+
     def __init__(self, channels: int | None, in_size: int, out_size: int) -> None:
         super().__init__()
         own = () if channels is None else (channels,)

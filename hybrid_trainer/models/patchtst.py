@@ -90,6 +90,8 @@ class PatchEncoder(nn.Module):
         patches: P.
     """
 
+    spared = ("position",)  # from weight decay
+
     def __init__(
         self,
         rows: int,
