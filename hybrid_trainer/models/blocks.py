@@ -65,16 +65,19 @@ class ConvEncoder(nn.Module):
 
 def _along_time(convolution: nn.Conv1d, x: Tensor) -> Tensor:
     """(B, T, C) -> (B, T, O)."""
+    dilation = convolution.dilation[0]
+    padding = convolution.kernel_size[0] // 2 * dilation
+    return convolve(x, convolution.weight, convolution.bias, padding=padding, dilation=dilation)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int = 0, dilation: int = 1) -> Tensor:
+    """Convolve (B, T, C) along time with a (O, C, K) weight -> (B, T + 2 * padding - dilation * (K - 1), O)."""
     x = x.transpose(1, 2)  # (B, C, T), as convolutions want it
     if x.device.type != "cpu":
-        out: Tensor = convolution(x)
-        return out.transpose(1, 2)
+        return F.conv1d(x, weight, bias, padding=padding, dilation=dilation).transpose(1, 2)
     # An image of height 1 with its channels last, which is how x lies in memory: a CPU computes it as it is, where
     # Conv1d copies it into another order and back. Two such blocks, forward and backward, take 0.6 of the time.
-    weight = convolution.weight.unsqueeze(2)  # (O, C, 1, K)
-    dilation = convolution.dilation[0]
-    padding = (0, weight.shape[3] // 2 * dilation)
-    image = F.conv2d(x.unsqueeze(2), weight, convolution.bias, padding=padding, dilation=(1, dilation))
+    image = F.conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias, padding=(0, padding), dilation=(1, dilation))
     return image.squeeze(2).transpose(1, 2)  # (B, O, 1, T) -> (B, T, O)
 
 

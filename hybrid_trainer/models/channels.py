@@ -50,7 +50,7 @@ class ChannelForecast(nn.Module):
 
     columns: Tensor
 
-    def __init__(self, columns: list[int], in_size: int, outputs: int, *, individual: bool, parts: int) -> None:
+    def __init__(self, columns: list[int], in_size: int, outputs: int, *, individual: bool, parts: int = 1) -> None:
         super().__init__()
         # Not in the weights: they are the data's, and come with the dims.
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
