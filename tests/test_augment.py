@@ -103,9 +103,7 @@ def test_the_loss_of_a_mixture_is_that_of_both_labels_by_their_shares_and_counts
     batch = whole_batch(panel, 10, 40)
     if weighted:
         batch = replace(batch, weight={"range": torch.rand(31)})
-    criterion = Criterion(
-        SPECS, {}, {}, CPU, {"signal": torch.tensor([1.0, 2.0, 3.0])} if weighted else {}
-    )
+    criterion = Criterion(SPECS, {}, {}, CPU, {"signal": torch.tensor([1.0, 2.0, 3.0])} if weighted else {})
     augment = some(mixup=0.4)
     mixed = augment(batch)
     outputs = {"signal": torch.randn(31, 3), "range": torch.randn(31, 2)}

@@ -71,7 +71,9 @@ class TrainingConfig:
     accumulate: int = key(1, "batches per update: their gradients are added up, as if they were one batch")
     learning_rate: float = key(1e-3, "step size of the optimizer, at the start")
     optimizer: str = key("adamw", "adamw | adam | sgd")
-    weight_decay: float = key(1e-2, "decay of the weights; biases, norms, embeddings and other learned vectors are spared")
+    weight_decay: float = key(
+        1e-2, "decay of the weights; biases, norms, embeddings and other learned vectors are spared"
+    )
     momentum: float = key(0.9, "momentum of sgd")
     clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")

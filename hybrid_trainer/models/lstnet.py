@@ -36,10 +36,11 @@ class SkipGru(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, S, C) -> (B, skip * units)."""
-        periods = x[:, -self.periods * self.skip :].unflatten(1, (self.periods, self.skip))  # (B, P, skip, C)
+        used = x[:, -self.periods * self.skip :]
+        periods = used.reshape(len(x), self.periods, self.skip, -1)  # (B, P, skip, C)
         phases = periods.transpose(1, 2).flatten(0, 1)  # (B * skip, P, C)
         out: Tensor = self.gru(phases)[0]
-        return out[:, -1].unflatten(0, (-1, self.skip)).flatten(1)
+        return out[:, -1].reshape(len(x), -1)  # (B * skip, units) -> (B, skip * units)
 
 
 @MODELS.register("lstnet")

@@ -35,7 +35,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
         """(S, P, E), scores (S, A, P, P) or None -> (S, P, E), scores."""
-        split = self.inner(x).unflatten(2, (3, self.heads, -1))  # (S, P, 3, A, E / A)
+        split: Tensor = self.inner(x).view(*x.shape[:2], 3, self.heads, -1)  # (S, P, 3, A, E / A)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (S, A, P, E / A)
         scores = queries @ keys.transpose(2, 3) * self.scale  # (S, A, P, P)
         if before is not None:
@@ -56,9 +56,7 @@ class PatchLayer(nn.Module):
         super().__init__()
         self.attention = Attention(size, heads, dropout)
         self.norm_attention = nn.BatchNorm1d(size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(size, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, size)
-        )
+        self.feed_forward = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, size))
         self.norm_feed_forward = nn.BatchNorm1d(size)
         self.dropout = Dropout(dropout)
         self.pre_norm = pre_norm
@@ -111,15 +109,13 @@ class PatchEncoder(nn.Module):
         self.embedding = nn.Linear(patch_len, size)
         self.position = nn.Parameter(torch.empty(self.patches, size).uniform_(-0.02, 0.02))
         self.dropout = Dropout(dropout)
-        self.layers = nn.ModuleList(
-            PatchLayer(size, heads, hidden, dropout, pre_norm=pre_norm) for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(PatchLayer(size, heads, hidden, dropout, pre_norm=pre_norm) for _ in range(layers))
 
     def forward(self, series: Tensor) -> Tensor:
         """(S, T) -> (S, P, E)."""
         padded = torch.cat([series, series[:, -1:].expand(-1, self.stride)], dim=1)
         patches = padded.unfold(1, self.patch_len, self.stride)  # (S, P, L)
-        x = self.dropout(self.embedding(patches) + self.position)
+        x: Tensor = self.dropout(self.embedding(patches) + self.position)
         scores: Tensor | None = None
         for layer in self.layers:
             x, scores = layer(x, scores)
@@ -174,7 +170,6 @@ class PatchTST(nn.Module):
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
         series = self.heads.series(x)  # (B, channels, T)
         encoded: Tensor = self.encoder(series.flatten(0, 1))  # (B * channels, P, E)
-        outputs: dict[str, Tensor] = self.heads(
-            encoded.flatten(1).unflatten(0, series.shape[:2]), context, ids  # (B, channels, P * E)
-        )
+        described = encoded.view(*series.shape[:2], -1)  # (B, channels, P * E)
+        outputs: dict[str, Tensor] = self.heads(described, context, ids)
         return outputs

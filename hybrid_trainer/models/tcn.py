@@ -24,7 +24,8 @@ class CausalConvolution(nn.Module):
     the window.
 
     Args:
-        in_channels, out_channels: C before and behind. kernel_size: K. dilation: rows from one that it sees to the next.
+        in_channels, out_channels: C before and behind. kernel_size: K.
+        dilation: rows from one that it sees to the next.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int) -> None:

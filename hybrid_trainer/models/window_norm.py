@@ -83,6 +83,7 @@ class _Restored(nn.Module):
 
     def forward(self, raw: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
         """raw (B, H * C), centre and spread (B, 1, F) -> (B, H * C)."""
-        steps = raw.float().unflatten(1, (-1, len(self.columns)))  # (B, H, C), row after row
+        steps = raw.float().reshape(len(raw), -1, len(self.columns))  # (B, H, C), row after row
         features = steps * spread.index_select(2, self.columns) + centre.index_select(2, self.columns)
-        return (features * self.scales[0] + self.scales[1]).flatten(1)
+        labels: Tensor = features * self.scales[0] + self.scales[1]
+        return labels.flatten(1)

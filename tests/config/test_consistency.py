@@ -229,7 +229,8 @@ def forecasting(model: Any, columns: list[str], **data: Any) -> Config:
 def test_what_forecasts_a_column_from_its_own_window_needs_it_as_a_feature(model: Any, asks: str) -> None:
     consistency.check(forecasting(model, ["close", "a"]))
     assert refused(forecasting(model, ["a", "b"])) == (
-        f"data.targets.load.columns: {asks} a column from its own window, and 'b' is no feature; add it to data.features"
+        f"data.targets.load.columns: {asks} a column from its own window, and 'b' is no feature; "
+        "add it to data.features"
     )
     assert refused(forecasting(model, ["a", "close"], adjusted_close="adjusted")) == (
         f"data.targets.load.columns: {asks} a column from its own window, and 'close' is no feature; take "

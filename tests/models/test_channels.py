@@ -9,7 +9,7 @@ import torch
 
 from hybrid_trainer.models.channels import ChannelForecast, ChannelLinear
 from tests.engine.helpers import DIMS
-from tests.models.families import B, FORECAST, inputs, made
+from tests.models.families import FORECAST, B, inputs, made
 
 FAMILIES = ["dlinear", "patchtst"]
 MIXED = replace(FORECAST, heads={"signal": 3, "load": 6, "range": 2}, context={"text": 2})

@@ -10,7 +10,7 @@ from torch import nn
 
 from hybrid_trainer.models.dlinear import moving_average
 from tests.engine.helpers import DIMS
-from tests.models.families import B, ETTH2, FORECAST, count, inputs, made, trunk_count
+from tests.models.families import ETTH2, FORECAST, B, count, inputs, made, trunk_count
 
 
 def test_the_trend_of_a_ramp_is_the_ramp_but_at_its_ends() -> None:

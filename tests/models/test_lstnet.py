@@ -12,7 +12,7 @@ from torch import nn
 
 from hybrid_trainer.models.lstnet import SkipGru
 from tests.engine.helpers import DIMS
-from tests.models.families import B, FORECAST, count, inputs, made, trunk_count
+from tests.models.families import FORECAST, B, count, inputs, made, trunk_count
 
 
 def body(features: int, filters: int, kernel: int, units: int, skip_units: int) -> int:

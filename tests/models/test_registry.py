@@ -28,7 +28,16 @@ def test_an_unknown_model_is_refused_under_its_key_with_the_closest_name() -> No
 
 def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
     keys = {field.name for field in fields(HybridModelConfig)}
-    optional = {"pooling", "bidirectional", "unknown_rate", "dilations", "residual", "layer_norm", "cell", "forget_bias"}
+    optional = {
+        "pooling",
+        "bidirectional",
+        "unknown_rate",
+        "dilations",
+        "residual",
+        "layer_norm",
+        "cell",
+        "forget_bias",
+    }
     assert keys - NOT_PARAMETERS == {*PARAMETERS, *optional, "window_norm", "window_affine"}
     assert keys >= NOT_PARAMETERS
 

@@ -36,12 +36,12 @@ def test_as_many_parameters_as_published() -> None:
     assert round(count(residual_blocks(1, [25] * 8, 7, 0.0)) + 25 * 10 + 10, -4) == 70_000
 
 
-@pytest.mark.parametrize(("channels", "kernel", "reach"), [([4], 2, 3), ([4, 4], 2, 7), ([4, 4, 4], 3, 29)])
+@pytest.mark.parametrize(("channels", "kernel", "reach"), [([32], 2, 3), ([32, 32], 2, 7), ([32] * 3, 3, 29)])
 def test_the_decision_row_sees_as_many_rows_as_the_formula_says(channels: list[int], kernel: int, reach: int) -> None:
     """1 + 2 * (kernel_size - 1) * (2^blocks - 1)."""
     dims = replace(DIMS, time_window=32)
     model = made("tcn", dims, channels=channels, kernel_size=kernel).eval()
-    x, context, ids = inputs(dims)
+    x, _, _ = inputs(dims)
     x.requires_grad_()
     model.blocks(x)[:, -1].sum().backward()
     assert x.grad is not None

@@ -83,7 +83,11 @@ def test_every_family_takes_it_and_learns_all_of_it(name: str, norm: str, affine
 
 
 @settings(max_examples=20, deadline=None)
-@given(name=st.sampled_from(["hybrid", "linear", "dlinear"]), norm=st.sampled_from(["last", "revin"]), level=st.floats(-50, 50))
+@given(
+    name=st.sampled_from(["hybrid", "linear", "dlinear"]),
+    norm=st.sampled_from(["last", "revin"]),
+    level=st.floats(-50, 50),
+)
 def test_a_window_at_another_level_is_forecast_at_that_level_and_told_the_same(
     name: str, norm: str, level: float
 ) -> None:
