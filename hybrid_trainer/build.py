@@ -40,6 +40,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
+from hybrid_trainer.losses import make_losses
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -84,7 +85,7 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
         context={name: len(columns) for name, columns in data.panel.context_blocks.items()},
         time_window=config.model.time_window,
         vocabularies={name: len(vocabulary) for name, vocabulary in data.vocabularies.items()},
-        heads={spec.name: spec.dim for spec in data.specs},
+        heads={spec.name: spec.outputs for spec in data.specs},
     )
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
 
@@ -101,7 +102,11 @@ def trainer(
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
-        data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
+        data.specs,
+        make_losses(data.specs, settings.losses),
+        settings.loss_weights,
+        on.device,
+        weights_of_classes(config, data),
     )
     graphed = graphs_wanted(config, data, on, ranks)
     optimizer = make_optimizer(

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.errors import ConfigError
-
-LOSSES = {
-    "classification": ("cross_entropy",),
-    "regression": ("huber", "mse"),
-    "quantile": ("pinball",),
-    "forecast": ("mse", "huber"),
-}
 
 
 @dataclass(kw_only=True)
@@ -53,10 +48,11 @@ class TrainingConfig:
     momentum: float = key(0.9, "momentum of sgd")
     clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
-    losses: dict[str, str] = key(
+    losses: dict[str, Any] = key(
         {},
-        "loss of each task: cross_entropy for classes; huber (default) or mse for numbers; pinball for quantiles; "
-        "mse (default) or huber for forecasts",
+        "loss of each task, by its name or with options, {name: focal, gamma: 3}: cross_entropy (default) or focal for "
+        "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber for "
+        "forecasts",
     )
     class_weights: str = key(
         "none",
@@ -128,5 +124,7 @@ class TrainingConfig:
         check_choice("training.resume", self.resume, ["off", "auto"])
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
-        for task, loss in self.losses.items():
-            check_choice(f"training.losses.{task}", loss, sorted({name for names in LOSSES.values() for name in names}))
+        self.losses = {
+            task: LOSS_CONFIGS.get(loss, f"training.losses.{task}")() if isinstance(loss, str) else loss
+            for task, loss in self.losses.items()
+        }

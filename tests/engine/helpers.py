@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
@@ -17,6 +18,7 @@ from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
+from hybrid_trainer.losses import TaskLoss, make_losses
 from hybrid_trainer.models import InputDims, make_model
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.trainer import Trainer
@@ -96,6 +98,11 @@ def make_tiny_model(seed: int = 0, dims: InputDims = DIMS, **changes: Any) -> nn
     return make_model("hybrid", dims, PARAMETERS | changes)
 
 
+def losses_of(names: Mapping[str, str]) -> dict[str, TaskLoss]:
+    """Losses of the tasks of SPECS by their names, with default options."""
+    return make_losses(SPECS, {task: LOSS_CONFIGS.get(name, task)() for task, name in names.items()})
+
+
 def make_stepper(
     seed: int = 0,
     *,
@@ -117,7 +124,7 @@ def make_stepper(
     rates = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
     return Stepper(
         made,
-        Criterion(SPECS, losses or {}, {}, device),
+        Criterion(SPECS, losses_of(losses or {}), {}, device),
         make_optimizer(optimizer, made, capturable=capturable, **rates),
         choose_precision(precision, device),
         clip_norm,
