@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybrid_trainer.balancing import Balancing, make_balancing
+from hybrid_trainer.balancing.probe import GradientProbe
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
@@ -17,6 +19,7 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.balancing import BY_TASK
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
@@ -108,6 +111,7 @@ def trainer(
         on.device,
         weights_of_classes(config, data),
     )
+    balancing = balancing_of(config, model, criterion)
     graphed = graphs_wanted(config, data, on, ranks)
     optimizer = make_optimizer(
         settings.optimizer,
@@ -116,6 +120,7 @@ def trainer(
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
         capturable=graphed,
+        further=balancing.parameters,
     )
     stepper = Stepper(
         model,
@@ -126,8 +131,11 @@ def trainer(
         skip_bad=settings.on_nonfinite == "skip",
         ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
         ranks=ranks,
+        balancing=balancing,
     )
     stepper.run = run
+    if settings.task_gradients_every is not None:
+        stepper.probe = GradientProbe(model, criterion.tasks, settings.task_gradients_every, on.device)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -157,10 +165,19 @@ def form_that_learns(
     config: Config, model: torch.nn.Module, data: Dataset, on: Machine, ranks: Ranks
 ) -> torch.nn.Module:
     """The model, in the compiled or shared form that training calls; its weights are the first process's."""
-    size, run = config.training.batch_size, model
-    if config.training.compile == "inductor":
-        run = compiled(model, next(iter(data.loader("train", size))), on.precision)
+    settings, run = config.training, model
+    size = settings.batch_size
+    if settings.compile == "inductor":
+        if gradients_by(config) or settings.task_gradients_every:
+            key = gradients_by(config) or "training.task_gradients_every"
+            log.warning("training.compile=inductor: %s goes through each step's graph several times, which is then "
+                        "compiled for one; training goes on without", key)
+        else:
+            run = compiled(model, next(iter(data.loader("train", size))), on.precision)
     if ranks.alone:
+        return run
+    if settings.balancing.kind == "pcgrad":  # adds the gradients up itself, task by task
+        ranks.like_first([value.detach() for value in (*model.parameters(), *model.buffers())])
         return run
     return shared(run, next(iter(data.loader("train", size, share=(ranks.rank, ranks.size)))), on.precision, ranks)
 
@@ -170,10 +187,36 @@ def graphs_wanted(config: Config, data: Dataset, on: Machine, ranks: Ranks) -> b
     if config.training.compile != "graphs":
         return False
     panel = data.tensors.features.device
-    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel, alone=ranks.alone)
+    reason = why_not(
+        on.precision,
+        accumulate=config.training.accumulate,
+        panel_device=panel,
+        alone=ranks.alone,
+        gradients_by=gradients_by(config),
+    )
     if reason is not None:
         log.warning("training.compile=graphs: %s; training goes on without", reason)
     return reason is None
+
+
+def gradients_by(config: Config) -> str | None:
+    """The setting that takes the gradient of each task by itself in every step; None: there is none."""
+    kind = config.training.balancing.kind
+    return f"training.balancing.kind={kind}" if kind in BY_TASK else None
+
+
+def balancing_of(config: Config, model: torch.nn.Module, criterion: Criterion) -> Balancing:
+    """How the tasks' losses become one update of a model."""
+    settings = config.training.balancing
+    return make_balancing(
+        settings.kind,
+        model,
+        criterion.specs,
+        criterion.weights,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        seed=config.seed,
+    )
 
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:

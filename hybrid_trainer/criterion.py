@@ -1,4 +1,4 @@
-"""Task losses, weights and masks: a batch's outputs and labels become one scalar and its parts.
+"""Weights and masks: a batch's outputs and labels become one scalar and its parts.
 
 Shape legend: B batch, D output of a head, K active tasks.
 """

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
 
 # What the weights, the moments and the rows in their order are made of; of these, only where the table lies may change.
-_MADE_OF = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights", "training.losses")
+_MADE_OF = (
+    "model.",
+    "data.",
+    "plugins",
+    "seed",
+    "training.optimizer",
+    "training.class_weights",
+    "training.losses",
+    "training.balancing",
+)
 _FIXED = (*_MADE_OF, "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode")  # by which the best weights were kept
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.config.balancing import RATIOS
 from hybrid_trainer.config.data import context_key
 from hybrid_trainer.config.losses import DEFAULT_LOSS, LOSS_CONFIGS, LossConfig, names_for
 from hybrid_trainer.config.schema import Config
@@ -79,6 +80,13 @@ def _check_losses(config: Config) -> None:
         unfit = loss.unfit(config.data.targets[task])
         if unfit is not None:
             raise ConfigError(f"{key}: '{loss.name}': data.targets.{task} {unfit}")
+    kind = config.training.balancing.kind
+    for task in config.heads:
+        if kind in RATIOS and loss_of(config, task).negative:
+            raise ConfigError(
+                f"training.balancing.kind: {kind} needs losses that are never below zero, which "
+                f"'{loss_of(config, task).name}' of task '{task}' is not; use fixed or pcgrad"
+            )
     weights = [config.training.loss_weights.get(task, 1.0) for task in config.heads]
     if not any(weights):
         raise ConfigError("training.loss_weights: every active head has weight 0; nothing would be trained")

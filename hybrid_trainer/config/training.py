@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_trainer.config.balancing import BalancingConfig
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.errors import ConfigError
@@ -53,6 +54,12 @@ class TrainingConfig:
         "loss of each task, by its name or with options, {name: focal, gamma: 3}: cross_entropy (default) or focal for "
         "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber for "
         "forecasts",
+    )
+    balancing: BalancingConfig = key(BalancingConfig(), "how the tasks' losses become one update")
+    task_gradients_every: int | None = key(
+        None,
+        "look at the gradient of each task after so many steps: its norm, and the cosine between those of each two "
+        "tasks; null: never",
     )
     class_weights: str = key(
         "none",
@@ -111,6 +118,7 @@ class TrainingConfig:
         check_range("training.weight_decay", self.weight_decay, low=0)
         check_range("training.momentum", self.momentum, low=0, high=0.9999)
         check_range("training.clip_norm", self.clip_norm, above=0)
+        check_range("training.task_gradients_every", self.task_gradients_every, low=1)
         check_choice("training.class_weights", self.class_weights, ["none", "balanced", "capped"])
         check_range("training.class_weight_cap", self.class_weight_cap, low=1)
         check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
