@@ -112,7 +112,11 @@ class Learned(Weighted):
         raise NotImplementedError
 
     def bound(self, skipped: Tensor) -> None:
-        """Bring `learned` back to where it has a meaning, and the weights up to date; a skipped step changes no bit."""
+        """Bring `learned` back to where it has a meaning; a step that was skipped changes no bit."""
+        raise NotImplementedError
+
+    def weigh(self) -> None:
+        """Bring `weights` up to date, in the same memory."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -127,6 +131,7 @@ class Learned(Weighted):
         step = torch.stack([self._now, torch.ones_like(self._now)]).double()
         self.minimised += torch.where(skipped > 0, 0.0, step)
         self.bound(skipped)
+        self.weigh()
 
     def begin_epoch(self) -> None:
         """Count anew, in the same memory."""
@@ -138,12 +143,12 @@ class Learned(Weighted):
         return {"train/loss": total / steps if steps else math.nan} | super().row(row)
 
     def state_dict(self) -> dict[str, Any]:
-        """The parameter, the weights, and the sums of the epoch."""
-        return {"learned": self.learned.detach(), "weights": self.weights, "minimised": self.minimised}
+        """The parameter, and the sums of the epoch."""
+        return {"learned": self.learned.detach(), "minimised": self.minimised}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state, in the same memory."""
         self.learned.copy_(state["learned"])
-        self.weights.copy_(state["weights"])
         self.minimised.copy_(state["minimised"])
+        self.weigh()

@@ -40,7 +40,11 @@ class DynamicWeightAverage(Weighted):
     def advance(self, row: EpochRow) -> None:
         """Weigh the next epoch."""
         self.former = [*self.former[-1:], [row[f"train/{task}/loss"] for task in self.tasks]]
+        self._weigh()
+
+    def _weigh(self) -> None:
         if len(self.former) < 2:
+            self.weights.copy_(self.given)
             return
         ratios = [_ratio(now, before) for before, now in zip(*self.former, strict=True)]
         powers = torch.tensor(ratios, dtype=torch.float64, device=self.given.device) / self.temperature
@@ -49,13 +53,13 @@ class DynamicWeightAverage(Weighted):
         self.weights.copy_(self.given * shares)
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights, and the losses that they come from."""
-        return {"weights": self.weights, "former": [list(losses) for losses in self.former]}
+        """The losses that the weights come from."""
+        return {"former": [list(losses) for losses in self.former]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a former state, in the same memory."""
-        self.weights.copy_(state["weights"])
         self.former = [list(losses) for losses in state["former"]]
+        self._weigh()
 
 
 def _ratio(now: float, before: float) -> float:

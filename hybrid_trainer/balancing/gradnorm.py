@@ -72,6 +72,9 @@ class GradNorm(Learned):
         w = w * (among.sum() / (w * among).sum())
         self.learned.copy_(torch.where(skipped > 0, self.learned, w))
         self.first.copy_(torch.where(skipped > 0, self.first, self._found))
+
+    def weigh(self) -> None:
+        """The parameter itself."""
         torch.mul(self.given, self.learned, out=self.weights)
 
     def state_dict(self) -> dict[str, Any]:

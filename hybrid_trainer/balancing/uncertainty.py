@@ -37,4 +37,7 @@ class Uncertainty(Learned):
     def bound(self, skipped: Tensor) -> None:
         """Keep s within bounds."""
         self.learned.clamp_(-_BOUND, _BOUND)
+
+    def weigh(self) -> None:
+        """c exp(-s)."""
         torch.mul(self._front, torch.exp(-self.learned), out=self.weights)
