@@ -170,8 +170,11 @@ def form_that_learns(
     if settings.compile == "inductor":
         if gradients_by(config) or settings.task_gradients_every:
             key = gradients_by(config) or "training.task_gradients_every"
-            log.warning("training.compile=inductor: %s goes through each step's graph several times, which is then "
-                        "compiled for one; training goes on without", key)
+            log.warning(
+                "training.compile=inductor: %s goes through each step's graph several times, which is then "
+                "compiled for one; training goes on without",
+                key,
+            )
         else:
             run = compiled(model, next(iter(data.loader("train", size))), on.precision)
     if ranks.alone:

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from hybrid_trainer.types import TargetSpec
 
-
 _LOG_FLOOR = -13.815510557964274  # log of 1e-6, in scaled units: a standard deviation is never below 1e-3
 
 

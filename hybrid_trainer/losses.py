@@ -89,8 +89,8 @@ class Qlike:
 
     Patton's (2011) QLIKE, less its value at a perfect forecast. Labels and outputs are logarithms in scaled units, so
     log r = f * scale * (label - output), f 2 for logs of a standard deviation, and 1 for logs of a variance; r is
-    positive whatever the head says, and the labels' shift cancels. Half a forecast costs more than a double one. Numbers
-    that are no logarithm are refused by the config: a head without a link may say that a variance is negative.
+    positive whatever the head says, and the labels' shift cancels. Half a forecast costs more than a double one.
+    Numbers that are no logarithm are refused by the config: a head without a link may call a variance negative.
     """
 
     spec: TargetSpec

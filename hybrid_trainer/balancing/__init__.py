@@ -11,6 +11,8 @@ from hybrid_trainer.balancing.pcgrad import PCGrad
 from hybrid_trainer.balancing.uncertainty import Uncertainty
 from hybrid_trainer.types import TargetSpec
 
+__all__ = ["Balancing", "make_balancing"]
+
 
 def make_balancing(
     kind: str, model: nn.Module, specs: list[TargetSpec], given: Tensor, *, alpha: float, temperature: float, seed: int

@@ -39,7 +39,7 @@ class Balancing:
         """Bring together what the batches and processes have found of each task."""
 
     def learn(self, sums: Tensor, counts: Tensor) -> None:
-        """Give `parameters` their gradients, from the (K,) sums and counts of the losses of all batches and processes."""
+        """Give `parameters` their gradients, from (K,) sums and counts of the losses in all batches and processes."""
 
     def settle(self, skipped: Tensor) -> None:
         """Look at a step that was taken, or not, where the scalar float32 `skipped` is 1."""

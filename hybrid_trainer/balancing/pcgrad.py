@@ -45,7 +45,7 @@ class PCGrad(Balancing):
             scaler.scale(parts.total).backward(inputs=self._heads)  # type: ignore[no-untyped-call]
 
     def join(self, ranks: Ranks, scaler: GradScaler) -> None:
-        """Give the shared weights what is left of all gradients; in units of the scaler's, which changes no direction."""
+        """Give the shared weights what is left of all gradients; the scaler's factor changes no direction."""
         assert self._rows is not None
         rows = self._rows
         ranks.add_up([rows, *(p.grad for p in self._heads if p.grad is not None)])

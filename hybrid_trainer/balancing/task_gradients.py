@@ -20,7 +20,9 @@ class TaskGradients:
 
     def __init__(self, parameters: list[nn.Parameter], asked_by: str) -> None:
         if not parameters:
-            raise ConfigError(f"{asked_by}: the tasks of this model share no weights on which gradients could be compared")
+            raise ConfigError(
+                f"{asked_by}: the tasks of this model share no weights on which gradients could be compared"
+            )
         self.parameters = parameters
 
     def rows(self, losses: Tensor) -> Tensor:

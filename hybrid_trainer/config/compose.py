@@ -203,7 +203,9 @@ def _loss(task: str, entry: Any) -> LossConfig:
     schema = LOSS_CONFIGS.get(name, f"{path}.name")
     for key in entry:
         if key not in get_type_hints(schema):
-            raise ConfigError(f"{path}.{key}: no such key of the loss '{name}'{did_you_mean(key, get_type_hints(schema))}")
+            raise ConfigError(
+                f"{path}.{key}: no such key of the loss '{name}'{did_you_mean(key, get_type_hints(schema))}"
+            )
     try:
         made: LossConfig = _build(schema, entry, path)
         return made

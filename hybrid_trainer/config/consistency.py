@@ -80,11 +80,11 @@ def _check_losses(config: Config) -> None:
         unfit = loss.unfit(config.data.targets[task])
         if unfit is not None:
             raise ConfigError(f"{key}: '{loss.name}': data.targets.{task} {unfit}")
-    kind = config.training.balancing.kind
+    balancing = config.training.balancing.kind
     for task in config.heads:
-        if kind in RATIOS and loss_of(config, task).negative:
+        if balancing in RATIOS and loss_of(config, task).negative:
             raise ConfigError(
-                f"training.balancing.kind: {kind} needs losses that are never below zero, which "
+                f"training.balancing.kind: {balancing} needs losses that are never below zero, which "
                 f"'{loss_of(config, task).name}' of task '{task}' is not; use fixed or pcgrad"
             )
     weights = [config.training.loss_weights.get(task, 1.0) for task in config.heads]

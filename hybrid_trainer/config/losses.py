@@ -126,7 +126,7 @@ class QlikeConfig(LossConfig):
         return ("regression",)
 
     def unfit(self, target: TargetConfig) -> str | None:
-        """Labels that are no logarithm: nothing keeps such a head's outputs above zero, where the ratio has a meaning."""
+        """Labels that are no logarithm: nothing keeps such a head above zero, where alone the ratio has a meaning."""
         if isinstance(target, VolatilityTarget):
             return "is a log_volatility; leave 'of' out" if self.of == "log_variance" else None
         if target.builder != "column":

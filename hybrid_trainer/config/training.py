@@ -52,8 +52,8 @@ class TrainingConfig:
     losses: dict[str, Any] = key(
         {},
         "loss of each task, by its name or with options, {name: focal, gamma: 3}: cross_entropy (default) or focal for "
-        "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber for "
-        "forecasts",
+        "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber "
+        "for forecasts",
     )
     balancing: BalancingConfig = key(BalancingConfig(), "how the tasks' losses become one update")
     task_gradients_every: int | None = key(

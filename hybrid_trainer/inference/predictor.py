@@ -131,8 +131,8 @@ def flat_columns(frame: pl.DataFrame, specs: list[TargetSpec]) -> pl.DataFrame:
         midnight = bool((frame["timestamp"].dt.time() == datetime.time(0)).all())
         written = pl.col("timestamp").dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%dT%H:%M:%S%.fZ")
         frame = frame.with_columns(written)
-    for spec, output in [(spec, output) for spec in specs for output in spec.output_names]:
-        names = [f"{output}_{label}" for label in spec.labels] if spec.dim > 1 else [output]
+    for output, labels in [(name, spec.labels) for spec in specs for name in spec.output_names]:
+        names = [f"{output}_{label}" for label in labels] if len(labels) > 1 else [output]
         values = [pl.col(output).list.get(index).alias(f"\0{name}") for index, name in enumerate(names)]
         frame = frame.with_columns(values).drop(output).rename({f"\0{name}": name for name in names})
     return frame

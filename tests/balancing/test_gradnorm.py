@@ -67,7 +67,10 @@ def test_steps_move_the_weights_as_the_paper_says() -> None:
 def test_the_model_learns_by_the_weighted_losses(precision: str) -> None:
     """The first step is that of fixed weights: they begin at 1; the scale of float16 changes no weight."""
     batch = whole_batch(make_panel(), 10, 25)
-    ours, plain = make_stepper(precision=precision, **STEP), make_stepper(precision=precision, **STEP | {"balancing": "fixed"})
+    ours, plain = (
+        make_stepper(precision=precision, **STEP),
+        make_stepper(precision=precision, **STEP | {"balancing": "fixed"}),
+    )
     ours.train([batch]), plain.train([batch])
     for name, value in plain.model.state_dict().items():
         torch.testing.assert_close(ours.model.state_dict()[name], value, msg=name)

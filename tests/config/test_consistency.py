@@ -105,7 +105,11 @@ def test_a_task_of_the_training_is_an_active_head(key: str) -> None:
     [
         ("signal", "mse", "'mse' does not fit classification; use cross_entropy or focal"),
         ("grade", "huber", "'huber' does not fit classification; use cross_entropy or focal"),
-        ("volatility", "cross_entropy", "'cross_entropy' does not fit regression; use huber or mse or qlike or gaussian"),
+        (
+            "volatility",
+            "cross_entropy",
+            "'cross_entropy' does not fit regression; use huber or mse or qlike or gaussian",
+        ),
     ],
 )
 def test_a_loss_fits_the_kind_of_its_task(task: str, loss: str, text: str) -> None:

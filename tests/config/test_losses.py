@@ -115,8 +115,8 @@ def test_what_is_wrong_is_told_in_a_line(given: str, text: str) -> None:
 
 def test_a_column_must_say_what_it_is_the_logarithm_of() -> None:
     assert refused(*OWN, "training.losses.own=qlike") == (
-        "training.losses.own: 'qlike': data.targets.own is a column: say of=log_volatility or of=log_variance, if it is "
-        "the logarithm of one of them"
+        "training.losses.own: 'qlike': data.targets.own is a column: say of=log_volatility or of=log_variance, if it "
+        "is the logarithm of one of them"
     )
     config = make_config(*OWN, "training.losses.own={name: qlike, of: log_variance}")
     assert config.training.losses == {"own": QlikeConfig(of="log_variance")}
