@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from hybrid_trainer.augment import Augmentation
+from hybrid_trainer.balancing import Balancing, make_balancing
+from hybrid_trainer.balancing.probe import GradientProbe
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
@@ -18,6 +20,7 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.balancing import BY_TASK
 from hybrid_trainer.config.consistency import columns_without_past
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
@@ -44,6 +47,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
+from hybrid_trainer.losses import make_losses
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -88,7 +92,7 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
         context={name: len(columns) for name, columns in data.panel.context_blocks.items()},
         time_window=config.model.time_window,
         vocabularies={name: len(vocabulary) for name, vocabulary in data.vocabularies.items()},
-        heads={spec.name: spec.dim for spec in data.specs},
+        heads={spec.name: spec.outputs for spec in data.specs},
         **own_past(config, data),
     )
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
@@ -118,8 +122,13 @@ def trainer(
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
-        data.specs, settings.losses, settings.loss_weights, on.device, weights_of_classes(config, data)
+        data.specs,
+        make_losses(data.specs, settings.losses),
+        settings.loss_weights,
+        on.device,
+        weights_of_classes(config, data),
     )
+    balancing = balancing_of(config, model, criterion)
     graphed = graphs_wanted(config, data, on, ranks)
     optimizer = make_optimizer(
         settings.optimizer,
@@ -128,6 +137,7 @@ def trainer(
         weight_decay=settings.weight_decay,
         momentum=settings.momentum,
         capturable=graphed,
+        further=balancing.parameters,
     )
     stepper = Stepper(
         model,
@@ -138,9 +148,12 @@ def trainer(
         skip_bad=settings.on_nonfinite == "skip",
         ema=None if settings.ema_decay is None else Ema(model, settings.ema_decay),
         ranks=ranks,
+        balancing=balancing,
     )
     stepper.run = run
     stepper.augment = augmentation(config, on)
+    if settings.task_gradients_every is not None:
+        stepper.probe = GradientProbe(model, criterion.tasks, settings.task_gradients_every, on.device)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -176,10 +189,22 @@ def form_that_learns(
     config: Config, model: torch.nn.Module, data: Dataset, on: Machine, ranks: Ranks
 ) -> torch.nn.Module:
     """The model, in the compiled or shared form that training calls; its weights are the first process's."""
-    size, run = config.training.batch_size, model
-    if config.training.compile == "inductor":
-        run = compiled(model, next(iter(data.loader("train", size))), on.precision)
+    settings, run = config.training, model
+    size = settings.batch_size
+    if settings.compile == "inductor":
+        if gradients_by(config) or settings.task_gradients_every:
+            key = gradients_by(config) or "training.task_gradients_every"
+            log.warning(
+                "training.compile=inductor: %s goes through each step's graph several times, which is then "
+                "compiled for one; training goes on without",
+                key,
+            )
+        else:
+            run = compiled(model, next(iter(data.loader("train", size))), on.precision)
     if ranks.alone:
+        return run
+    if settings.balancing.kind == "pcgrad":  # adds the gradients up itself, task by task
+        ranks.like_first([value.detach() for value in (*model.parameters(), *model.buffers())])
         return run
     return shared(run, next(iter(data.loader("train", size, share=(ranks.rank, ranks.size)))), on.precision, ranks)
 
@@ -189,10 +214,36 @@ def graphs_wanted(config: Config, data: Dataset, on: Machine, ranks: Ranks) -> b
     if config.training.compile != "graphs":
         return False
     panel = data.tensors.features.device
-    reason = why_not(on.precision, accumulate=config.training.accumulate, panel_device=panel, alone=ranks.alone)
+    reason = why_not(
+        on.precision,
+        accumulate=config.training.accumulate,
+        panel_device=panel,
+        alone=ranks.alone,
+        gradients_by=gradients_by(config),
+    )
     if reason is not None:
         log.warning("training.compile=graphs: %s; training goes on without", reason)
     return reason is None
+
+
+def gradients_by(config: Config) -> str | None:
+    """The setting that takes the gradient of each task by itself in every step; None: there is none."""
+    kind = config.training.balancing.kind
+    return f"training.balancing.kind={kind}" if kind in BY_TASK else None
+
+
+def balancing_of(config: Config, model: torch.nn.Module, criterion: Criterion) -> Balancing:
+    """How the tasks' losses become one update of a model."""
+    settings = config.training.balancing
+    return make_balancing(
+        settings.kind,
+        model,
+        criterion.specs,
+        criterion.weights,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        seed=config.seed,
+    )
 
 
 def weights_of_classes(config: Config, data: Dataset) -> dict[str, torch.Tensor]:

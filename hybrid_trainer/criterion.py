@@ -1,55 +1,18 @@
-"""Task losses, weights and masks: a batch's outputs and labels become one scalar and its parts.
+"""Weights and masks: a batch's outputs and labels become one scalar and its parts.
 
 Shape legend: B batch, D output of a head, K active tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from hybrid_trainer.links import pinball, to_scaled
-from hybrid_trainer.registry import Registry
-from hybrid_trainer.types import Batch, Kind, TargetSpec
-
-TaskLoss = Callable[[Tensor, Tensor, TargetSpec], Tensor]
-LOSSES: Registry[TaskLoss] = Registry("loss")
-
-
-@LOSSES.register("cross_entropy")
-def cross_entropy(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
-    """(B, D) logits, (B,) classes -> (B,) negative log-likelihood in nats."""
-    return F.cross_entropy(raw, target, reduction="none")
-
-
-@LOSSES.register("mse")
-def mse(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
-    """(B, D) raw, (B, D) scaled labels -> (B,) squared error, the mean over the D numbers."""
-    return F.mse_loss(to_scaled(raw, spec), target, reduction="none").mean(dim=1)
-
-
-@LOSSES.register("huber")
-def huber(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
-    """(B, D) raw, (B, D) scaled labels -> (B,) Huber (1964) loss with delta 1, the mean over the D numbers."""
-    return F.huber_loss(to_scaled(raw, spec), target, reduction="none").mean(dim=1)
-
-
-@LOSSES.register("pinball")
-def pinball_loss(raw: Tensor, target: Tensor, spec: TargetSpec) -> Tensor:
-    """(B, Q) raw, (B, 1) scaled labels -> (B,) pinball loss of ordered quantiles, the mean over them."""
-    return pinball(to_scaled(raw, spec), target, spec.quantiles)
-
-
-DEFAULT_LOSS: dict[Kind, str] = {
-    "classification": "cross_entropy",
-    "regression": "huber",
-    "quantile": "pinball",
-    "forecast": "mse",
-}
+from hybrid_trainer.losses import TaskLoss, default_loss
+from hybrid_trainer.types import Batch, TargetSpec
 
 
 @dataclass(frozen=True)
@@ -58,11 +21,13 @@ class LossParts:
 
     Attributes:
         total: scalar, the weighted sum of the tasks' means: what is differentiated.
+        means: (K,) each task's share of its mean, before weights; differentiable.
         sums: (K,) sum of each task's loss over its labelled rows, detached. counts: (K,) how many those are; where rows
             count more or less than one, sums are weighted and counts are the sum of the weights.
     """
 
     total: Tensor
+    means: Tensor
     sums: Tensor
     counts: Tensor
 
@@ -75,24 +40,26 @@ class Criterion:
 
     Args:
         specs: the active tasks, in the order of the heads.
-        losses: name of each task's loss, where it isn't the default of its kind.
+        losses: each task's loss, where it isn't the default of its kind.
         weights: weight of each task, 1 where not given. device: where outputs and labels will be.
         class_weights: (C,) weight of each class, for the tasks that have them.
+
+    Attributes:
+        weights: (K,) the tasks' weights.
     """
 
     def __init__(
         self,
         specs: list[TargetSpec],
-        losses: Mapping[str, str],
+        losses: Mapping[str, TaskLoss],
         weights: Mapping[str, float],
         device: torch.device,
         class_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.specs = specs
-        self._weights = torch.tensor([float(weights.get(spec.name, 1.0)) for spec in specs], device=device)
+        self.weights = torch.tensor([float(weights.get(spec.name, 1.0)) for spec in specs], device=device)
         self._class_weights = {task: each.to(device) for task, each in (class_weights or {}).items()}
-        names = {spec.name: losses.get(spec.name, DEFAULT_LOSS[spec.kind]) for spec in specs}
-        self._losses = [LOSSES.get(names[spec.name], f"training.losses.{spec.name}") for spec in specs]
+        self._losses = [losses.get(spec.name) or default_loss(spec) for spec in specs]
 
     @property
     def tasks(self) -> list[str]:
@@ -116,16 +83,16 @@ class Criterion:
             target = batch.targets[spec.name]
             # A masked label is replaced before the loss: after it, the backward pass would still meet its inf or NaN.
             target = target.masked_fill(hidden if target.ndim == 1 else hidden[:, None], 0)
-            per_row.append(loss(outputs[spec.name].float(), target, spec))  # (B,)
+            per_row.append(loss(outputs[spec.name].float(), target))  # (B,)
         weight = self._row_weights(batch, mask)
         sums = (weight * torch.stack(per_row)).masked_fill(masked, 0).sum(dim=1)  # (K,)
         counts = weight.sum(dim=1)
-        return LossParts(self.total(sums, counts if group is None else group), sums.detach(), counts)
+        means = means_of(sums, counts if group is None else group)
+        return LossParts((means * self.weights).sum(), means, sums.detach(), counts)
 
     def total(self, sums: Tensor, counts: Tensor) -> Tensor:
         """The weighted sum of the tasks' means from (K,) sums and counts."""
-        means = sums / (counts + (counts <= 0))  # by 1 where there is none
-        return (means * self._weights).sum()
+        return (means_of(sums, counts) * self.weights).sum()
 
     def _masks(self, batch: Batch) -> Tensor:
         """(K, B), 1 where a row has a label."""
@@ -142,3 +109,8 @@ class Criterion:
                 weight = weight * self._class_weights[task].index_select(0, label)
             weights.append(weight * batch.weight[task] if task in batch.weight else weight)
         return torch.stack(weights)
+
+
+def means_of(sums: Tensor, counts: Tensor) -> Tensor:
+    """(K,) sums and counts -> (K,) means; 0 where there is no label."""
+    return sums / (counts + (counts <= 0))  # by 1 where there is none

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hybrid_trainer.config.consistency import loss_of
 from hybrid_trainer.config.machine_profile import cpu_model
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.table import Table
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
 
 # What the weights, the moments and the rows in their order are made of; of these, only where the table lies may change.
-_MADE_OF = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights")
+_MADE_OF = (
+    "model.",
+    "data.",
+    "plugins",
+    "seed",
+    "training.optimizer",
+    "training.class_weights",
+    "training.losses",
+    "training.balancing",
+)
 _FIXED = (*_MADE_OF, "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode")  # by which the best weights were kept
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
@@ -34,7 +44,7 @@ def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> di
         pooled: whether the panel is a map of files, whose rows come in another order.
     """
     return {
-        "config": flat(asdict(config)),
+        "config": flat(asdict(config)) | {"training.losses": _losses(config)},
         "data": table.sha256,
         "panel": "in files" if pooled else "in memory",
         "python": platform.python_version(),
@@ -45,6 +55,11 @@ def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> di
         "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else f"cpu ({cpu_model()})",
         "precision": on.precision.name,
     }
+
+
+def _losses(config: Config) -> dict[str, Any]:
+    """The loss of every task as one value: naming the default is no change, and one that is new is."""
+    return {task: asdict(loss_of(config, task)) for task in config.heads}
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

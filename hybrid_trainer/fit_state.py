@@ -23,6 +23,7 @@ def state_of(trainer: Trainer) -> State:
         "model": trainer.model.state_dict(),
         "optimizer": stepper.optimizer.state_dict(),
         "scaler": stepper.scaler.state_dict(),
+        "balancing": stepper.balancing.state_dict(),
         "ema": None if stepper.ema is None else stepper.ema.state_dict(),
         "schedule": trainer.schedule.state_dict(),
         "rollbacks": trainer.rollbacks,
@@ -53,6 +54,7 @@ def load_into(trainer: Trainer, state: State) -> None:
         stepper.scaler.load_state_dict(state["scaler"])
     if stepper.ema is not None:
         stepper.ema.load_state_dict(state["ema"] or state["model"])
+    stepper.balancing.load_state_dict(state["balancing"])
     trainer.schedule.load_state_dict(state["schedule"])
     if 0 < state["steps_per_epoch"] != trainer.steps_per_epoch > 0:
         trainer.schedule.rescale(trainer.steps_per_epoch / state["steps_per_epoch"])
@@ -84,7 +86,13 @@ def _shape(value: torch.Tensor | None) -> str:
 
 def _sums(trainer: Trainer) -> State:
     tally = trainer.ranks.gather(trainer.tally.state_dict())
-    return {"tally": tally, "watch": trainer.stepper.watch.state_dict(), "lr": trainer.rate_at_start}
+    probe = trainer.stepper.probe
+    return {
+        "tally": tally,
+        "watch": trainer.stepper.watch.state_dict(),
+        "probe": {} if probe is None else probe.state_dict(),
+        "lr": trainer.rate_at_start,
+    }
 
 
 def _load_sums(trainer: Trainer, state: State) -> None:
@@ -94,4 +102,6 @@ def _load_sums(trainer: Trainer, state: State) -> None:
     else:  # the first one takes over what all of them had
         trainer.tally.load_sum(tallies if ranks.first else [])
     trainer.stepper.watch.load_state_dict(state["watch"])
+    if trainer.stepper.probe is not None:
+        trainer.stepper.probe.load_state_dict(state["probe"])  # of a run without one: it has seen nothing yet
     trainer.rate_at_start = state["lr"]

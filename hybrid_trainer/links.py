@@ -6,7 +6,7 @@ Shape legend: B batch, D output of a head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,16 @@ from torch.nn import functional as F
 
 from hybrid_trainer.types import TargetSpec
 
+_LOG_FLOOR = -13.815510557964274  # log of 1e-6, in scaled units: a standard deviation is never below 1e-3
+
 
 def to_scaled(raw: Tensor, spec: TargetSpec) -> Tensor:
-    """Raw (B, D) outputs of numbers -> scaled units; positive with a softplus link, in order with an outwards link."""
+    """Raw outputs (B, D) of numbers -> scaled units; positive with a softplus link, in order with an outwards link.
+
+    Of a head that tells a standard deviation as well, (B, 2D), these are the means.
+    """
+    if spec.spread:
+        raw = raw[:, : spec.dim]
     if spec.link == "outwards":
         return _outwards(raw, spec.quantiles.index(0.5))
     return F.softplus(raw) if spec.link == "softplus" else raw
@@ -41,6 +48,14 @@ def pinball(predicted: Tensor, label: Tensor, quantiles: Sequence[float]) -> Ten
     return torch.stack(losses).mean(dim=0)  # (Q, B) -> (B,)
 
 
+def log_variance(raw: Tensor, spec: TargetSpec) -> Tensor:
+    """Raw (B, 2D) outputs of a head that tells its spread -> (B, D) logs of the variance in scaled units.
+
+    The variance is exp(raw) + 1e-6: labels that can be told exactly would drive a bare logarithm to minus infinity.
+    """
+    return F.softplus(raw[:, spec.dim :] - _LOG_FLOOR) + _LOG_FLOOR
+
+
 def to_units(scaled: Tensor, spec: TargetSpec) -> Tensor:
     """Scaled (B, D) numbers -> the target's own units."""
     scale = torch.tensor(spec.scale, dtype=scaled.dtype, device=scaled.device)
@@ -53,3 +68,14 @@ def to_prediction(raw: Tensor, spec: TargetSpec) -> Tensor:
     if spec.kind == "classification":
         return raw.float().softmax(dim=-1)
     return to_units(to_scaled(raw.float(), spec), spec)
+
+
+def to_predictions(outputs: Mapping[str, Tensor], specs: Sequence[TargetSpec]) -> dict[str, Tensor]:
+    """Raw outputs of each task -> what a user gets, (B, D) under each output's name, standard deviations among them."""
+    found: dict[str, Tensor] = {}
+    for spec in specs:
+        found[spec.output_name] = to_prediction(outputs[spec.name], spec)
+        if spec.spread:
+            deviation = torch.exp(0.5 * log_variance(outputs[spec.name].float(), spec))
+            found[spec.spread_name] = deviation * torch.tensor(spec.scale, device=deviation.device)
+    return found

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hybrid_trainer.config.losses import GaussianConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import split_report
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.extremes import far_labels, refuse_too_large
-from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels
+from hybrid_trainer.data.labelling import build_targets, fit_targets, shuffle_labels, with_spread
 from hybrid_trainer.data.panel import Panel, build_panel
 from hybrid_trainer.data.placement import place
 from hybrid_trainer.data.room import IN_MEMORY, Room, on_disk
@@ -41,7 +42,8 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     panel = panel_of(config, table, room)
     if not on_disk(panel.features):
         room = IN_MEMORY  # then everything else fits as well
-    targets = build_targets(table, config.active_targets)
+    spread = [task for task, loss in config.training.losses.items() if isinstance(loss, GaussianConfig)]
+    targets = with_spread(build_targets(table, config.active_targets), spread)
     refuse_too_large(table, targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")

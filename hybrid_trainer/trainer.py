@@ -103,6 +103,7 @@ class Trainer:
                     self.step_in_epoch = 0
                     row = {"epoch": self.epoch, **row, "lr": self.rate_at_start}
                     self.schedule.epoch(row)
+                    self.stepper.balancing.advance(row)
                     self.history.append(row)
                     self._notify("epoch_end")
                     self._look()
@@ -134,7 +135,11 @@ class Trainer:
             self._look()
         self.stepper.watch.judge(self.epoch + 1, self.step_in_epoch)
         recoveries = self._recoveries()
-        return self.tally.added_up(self.ranks).compute("train") | recoveries
+        row = self.tally.added_up(self.ranks).compute("train")
+        row |= self.stepper.balancing.row(row)
+        if self.stepper.probe is not None:
+            row |= self.stepper.probe.row()
+        return row | recoveries
 
     def _steps(self, loader: WindowLoader) -> Iterator[None]:
         """Take the steps that are left of the epoch, each when it is asked for."""
@@ -142,12 +147,19 @@ class Trainer:
             yield from map(self._learn, self.groups(loader, self.step_in_epoch))
             return
         for rows in loader.batch_rows(self.step_in_epoch):
-            self.graph.take(rows, lambda some: self._learn([loader.gather(some)]))
+            if self._look_due():
+                self._learn([loader.gather(rows)])  # a step that is looked at is no other's like
+            else:
+                self.graph.take(rows, lambda some: self._learn([loader.gather(some)]))
             yield
+
+    def _look_due(self) -> bool:
+        probe = self.stepper.probe
+        return probe is not None and probe.due(self.step_in_epoch)
 
     def _learn(self, group: list[Batch]) -> None:
         """One step, with its losses and metrics; nothing waits for the device."""
-        done = self.stepper.train(group)
+        done = self.stepper.train(group, self._look_due())
         keep = self.stepper.watch.keep
         for batch, (parts, outputs) in zip(group, done, strict=True):
             self.tally.add(batch, parts, outputs, keep)
@@ -206,6 +218,9 @@ class Trainer:
     def _begin_sums(self) -> None:
         self.tally.reset()
         self.stepper.watch.reset()
+        self.stepper.balancing.begin_epoch()
+        if self.stepper.probe is not None:
+            self.stepper.probe.reset()
 
     @property
     def evaluated(self) -> nn.Module:

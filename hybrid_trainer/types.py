@@ -47,6 +47,7 @@ class TargetSpec:
         shift, scale: scaled = (value - shift) / scale, one pair per number, from training rows; empty for classes. The
             quantiles of a number share one pair.
         quantiles: the probabilities of a quantile head, increasing, 0.5 among them.
+        spread: whether the head tells a standard deviation beside each number: it has `dim` further outputs.
         borders: class borders that were fitted on training rows (threshold_quantiles); else empty.
     """
 
@@ -60,11 +61,27 @@ class TargetSpec:
     scale: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
     borders: tuple[float, ...] = ()
+    spread: bool = False
+
+    @property
+    def outputs(self) -> int:
+        """Columns of the head's raw output."""
+        return 2 * self.dim if self.spread else self.dim
 
     @property
     def output_name(self) -> str:
         """The name under which the bundle gives this head's prediction: `signal_probs`, `volatility_pred`."""
         return f"{self.name}_{'probs' if self.kind == 'classification' else 'pred'}"
+
+    @property
+    def spread_name(self) -> str:
+        """The name under which it gives the standard deviation, where the head tells one: `volatility_std`."""
+        return f"{self.name}_std"
+
+    @property
+    def output_names(self) -> list[str]:
+        """All names under which it gives something of this head."""
+        return [self.output_name, self.spread_name] if self.spread else [self.output_name]
 
 
 @dataclass(frozen=True, kw_only=True)

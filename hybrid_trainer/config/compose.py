@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_trainer.config import consistency, machine_profile, messages
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
+from hybrid_trainer.config.losses import LOSS_CONFIGS, LossConfig
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS, builder_of
@@ -151,6 +152,8 @@ def to_config(tree: DictConfig) -> Config:
         sections[group] = _section(group, options, sections.get(group))
     targets = spread_horizons(sections["data"].targets)
     sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
+    losses = sections["training"].losses
+    sections["training"].losses = {task: _loss(task, entry) for task, entry in losses.items()}
     groups = {group: sections[group] for group in OPTIONS}
     config = Config(seed=top.seed, run=top.run, plugins=top.plugins, paths=top.paths, **groups)
     consistency.check(config)
@@ -185,6 +188,27 @@ def _target(name: str, entry: Any) -> Any:
             raise messages.unknown_target_key(f"{path}.{key}", str(key), builder)
     try:
         return _build(TARGETS[builder], {**entry, "builder": builder}, path)
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith(path) else f"{path}.{text}") from error
+
+
+def _loss(task: str, entry: Any) -> LossConfig:
+    path = f"training.losses.{task}"
+    if isinstance(entry, LossConfig):
+        return entry
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise ConfigError(f"{path}: name a loss: {path}=focal, or {path}.name=focal with its options beside it")
+    name = entry["name"]
+    schema = LOSS_CONFIGS.get(name, f"{path}.name")
+    for key in entry:
+        if key not in get_type_hints(schema):
+            raise ConfigError(
+                f"{path}.{key}: no such key of the loss '{name}'{did_you_mean(key, get_type_hints(schema))}"
+            )
+    try:
+        made: LossConfig = _build(schema, entry, path)
+        return made
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(path) else f"{path}.{text}") from error

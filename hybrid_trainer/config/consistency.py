@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.config.balancing import RATIOS
 from hybrid_trainer.config.data import PRICE_COLUMNS, context_key
+from hybrid_trainer.config.losses import DEFAULT_LOSS, LOSS_CONFIGS, LossConfig, names_for
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget, FutureTarget, TargetConfig
-from hybrid_trainer.config.training import LOSSES
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.types import METRICS, Kind
 
@@ -35,6 +36,12 @@ def kind_of(config: Config, task: str) -> Kind:
     """What a task's head tells: classes, numbers, quantiles or a forecast."""
     target: TargetConfig = config.data.targets[task]
     return target.head_kind
+
+
+def loss_of(config: Config, task: str) -> LossConfig:
+    """The loss of a task: the one that training.losses names, else the default of its kind."""
+    named: LossConfig | None = config.training.losses.get(task)
+    return named or LOSS_CONFIGS.get(DEFAULT_LOSS[kind_of(config, task)], f"training.losses.{task}")()
 
 
 def known_monitors(config: Config) -> list[str]:
@@ -68,9 +75,19 @@ def _check_tasks(key: str, tasks: list[str], config: Config) -> None:
 
 def _check_losses(config: Config) -> None:
     for task, loss in config.training.losses.items():
-        kind = kind_of(config, task)
-        if loss not in LOSSES[kind]:
-            raise ConfigError(f"training.losses.{task}: '{loss}' does not fit {kind}; use {' or '.join(LOSSES[kind])}")
+        key, kind = f"training.losses.{task}", kind_of(config, task)
+        if kind not in loss.kinds:
+            raise ConfigError(f"{key}: '{loss.name}' does not fit {kind}; use {' or '.join(names_for(kind))}")
+        unfit = loss.unfit(config.data.targets[task])
+        if unfit is not None:
+            raise ConfigError(f"{key}: '{loss.name}': data.targets.{task} {unfit}")
+    balancing = config.training.balancing.kind
+    for task in config.heads:
+        if balancing in RATIOS and loss_of(config, task).negative:
+            raise ConfigError(
+                f"training.balancing.kind: {balancing} needs losses that are never below zero, which "
+                f"'{loss_of(config, task).name}' of task '{task}' is not; use fixed or pcgrad"
+            )
     weights = [config.training.loss_weights.get(task, 1.0) for task in config.heads]
     if not any(weights):
         raise ConfigError("training.loss_weights: every active head has weight 0; nothing would be trained")

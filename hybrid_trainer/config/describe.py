@@ -15,13 +15,14 @@ from rich.table import Table
 from hybrid_trainer.arguments import Parser
 from hybrid_trainer.config import machine_profile
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 
 def main(arguments: list[str]) -> int:
-    """Show the keys of a group (data, model, training, callbacks, targets, run), of one option, or of all."""
+    """Show the keys of a group (data, model, training, callbacks, targets, losses, run), of one option, or of all."""
     parser = Parser("describe", main.__doc__)
     parser.add_argument(
         "what", nargs="?", metavar="GROUP", help="a group, an option such as data=csv, or part of a key"
@@ -51,7 +52,7 @@ def tables(what: str | None, measured: Mapping[str, Any] = MappingProxyType({}))
     assert what is not None
     found = [known for known in known_keys().values() if what in known.path]
     if not found:
-        names = [*OPTIONS, "targets", *sections]
+        names = [*OPTIONS, "targets", "losses", *sections]
         near = did_you_mean(what, [*names, *known_keys()])
         if "did you mean" not in near:
             near = f"; known: {', '.join(names)}"  # all keys would fill the screen
@@ -66,6 +67,8 @@ def _sections() -> dict[str, list[KnownKey]]:
             found[f"{group}={name}"] = keys_of(schema, f"{group}.")
     for name, schema in TARGETS.items():
         found[f"targets={name}"] = keys_of(schema, "data.targets.NAME.")
+    for name in LOSS_CONFIGS:
+        found[f"losses={name}"] = keys_of(LOSS_CONFIGS.get(name, "training.losses"), "training.losses.TASK.")
     return found
 
 

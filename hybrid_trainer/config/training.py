@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from hybrid_trainer.config.balancing import BalancingConfig
 from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.errors import ConfigError
-
-LOSSES = {
-    "classification": ("cross_entropy",),
-    "regression": ("huber", "mse"),
-    "quantile": ("pinball",),
-    "forecast": ("mse", "huber"),
-}
 
 
 @dataclass(kw_only=True)
@@ -77,10 +73,17 @@ class TrainingConfig:
     momentum: float = key(0.9, "momentum of sgd")
     clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
-    losses: dict[str, str] = key(
+    losses: dict[str, Any] = key(
         {},
-        "loss of each task: cross_entropy for classes; huber (default) or mse for numbers; pinball for quantiles; "
-        "mse (default) or huber for forecasts",
+        "loss of each task, by its name or with options, {name: focal, gamma: 3}: cross_entropy (default) or focal for "
+        "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber "
+        "for forecasts",
+    )
+    balancing: BalancingConfig = key(BalancingConfig(), "how the tasks' losses become one update")
+    task_gradients_every: int | None = key(
+        None,
+        "look at the gradient of each task after so many steps: its norm, and the cosine between those of each two "
+        "tasks; null: never",
     )
     class_weights: str = key(
         "none",
@@ -140,6 +143,7 @@ class TrainingConfig:
         check_range("training.weight_decay", self.weight_decay, low=0)
         check_range("training.momentum", self.momentum, low=0, high=0.9999)
         check_range("training.clip_norm", self.clip_norm, above=0)
+        check_range("training.task_gradients_every", self.task_gradients_every, low=1)
         check_choice("training.class_weights", self.class_weights, ["none", "balanced", "capped"])
         check_range("training.class_weight_cap", self.class_weight_cap, low=1)
         check_choice("training.precision", self.precision, ["auto", "fp32", "bf16", "fp16"])
@@ -153,5 +157,7 @@ class TrainingConfig:
         check_choice("training.resume", self.resume, ["off", "auto"])
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
-        for task, loss in self.losses.items():
-            check_choice(f"training.losses.{task}", loss, sorted({name for names in LOSSES.values() for name in names}))
+        self.losses = {
+            task: LOSS_CONFIGS.get(loss, f"training.losses.{task}")() if isinstance(loss, str) else loss
+            for task, loss in self.losses.items()
+        }

@@ -5,6 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,14 @@ def build_targets(table: Table, configs: dict[str, TargetConfig]) -> list[Target
     return [
         TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")(name, table, config)
         for name, config in configs.items()
+    ]
+
+
+def with_spread(targets: list[Target], tasks: Sequence[str]) -> list[Target]:
+    """The same, where the heads of some tasks tell a standard deviation as well."""
+    return [
+        replace(target, spec=replace(target.spec, spread=True)) if target.spec.name in tasks else target
+        for target in targets
     ]
 
 

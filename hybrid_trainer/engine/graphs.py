@@ -19,14 +19,27 @@ log = logging.getLogger(__name__)
 _WARM_UP = 3  # steps in which libraries choose their kernels and the optimizer makes its moments
 
 
-def why_not(precision: Precision, *, accumulate: int, panel_device: torch.device, alone: bool = True) -> str | None:
-    """What makes a graph of the step impossible, in words; None: nothing that is known before it is tried."""
+def why_not(
+    precision: Precision,
+    *,
+    accumulate: int,
+    panel_device: torch.device,
+    alone: bool = True,
+    gradients_by: str | None = None,
+) -> str | None:
+    """What makes a graph of the step impossible, in words; None: nothing that is known before it is tried.
+
+    Args:
+        gradients_by: the setting that takes the gradient of each task by itself in every step, if one does.
+    """
     if precision.device.type != "cuda":
         return "there is no GPU"
     if not alone:
         return "several processes train together"
     if panel_device.type != "cuda":
         return "the panel is not on the GPU (training.data_device)"
+    if gradients_by is not None:
+        return f"{gradients_by} takes the gradient of each task by itself"
     if accumulate > 1:
         return "training.accumulate is above 1"
     if precision.dtype is torch.float16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,17 +17,21 @@ def make_optimizer(
     weight_decay: float,
     momentum: float,
     capturable: bool = False,
+    further: Sequence[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Make adamw (Loshchilov and Hutter, 2019), adam (Kingma and Ba, 2015) or sgd with Nesterov momentum.
 
     Args:
         capturable: a CUDA graph may hold its steps: the learning rate is then a number on the device.
+        further: what is learned beside the model, without weight decay, in a group of its own.
     """
     decayed, spared = decay_groups(model)
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": weight_decay},
         {"params": spared, "weight_decay": 0.0},
     ]
+    if further:
+        groups.append({"params": list(further), "weight_decay": 0.0})
     rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
     if name in ("adamw", "adam"):
         kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.augment import Augmentation
+from hybrid_trainer.balancing import Balancing
+from hybrid_trainer.balancing.probe import GradientProbe
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
 from hybrid_trainer.engine.ema import Ema
@@ -28,11 +30,13 @@ class Stepper:
         skip_bad: whether such a step is left out alone; else the steps behind it are skipped as well.
         ema: follows the weights; None: nobody does.
         ranks: who takes the other shares of each batch.
+        balancing: how the tasks' losses become one update; None: by the criterion's weights.
 
     Attributes:
         watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
         run: what a step of training calls: the model, or a compiled or shared form of it with the same weights.
         augment: what is done to training batches; None: nothing.
+        probe: looks at the tasks' gradients now and then; None: nobody does.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Stepper:
         skip_bad: bool = False,
         ema: Ema | None = None,
         ranks: Ranks = ALONE,
+        balancing: Balancing | None = None,
     ) -> None:
         self.model = self.run = model
         self.augment: Augmentation | None = None
@@ -55,6 +60,8 @@ class Stepper:
         self.clip_norm = clip_norm
         self.ema = ema
         self.ranks = ranks
+        self.balancing = balancing or Balancing()
+        self.probe: GradientProbe | None = None
         self.scaler = precision.scaler()
         # A float16 gradient that overflows is normal: the scaler skips the step and scales less from then on.
         self._scaled = self.scaler.is_enabled()
@@ -64,10 +71,13 @@ class Stepper:
             optimizer.found_inf = self.watch.flag  # type: ignore[attr-defined]  # what fused kernels look at
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
-    def train(self, batches: list[Batch]) -> list[tuple[LossParts, dict[str, Tensor]]]:
+    def train(self, batches: list[Batch], look: bool = False) -> list[tuple[LossParts, dict[str, Tensor]]]:
         """Learn from the batches of one update; returns each one's losses and detached outputs.
 
         The gradient is that of one batch of all their rows: each task's mean is taken over the whole group's labels.
+
+        Args:
+            look: whether the probe is to look at the last batch.
         """
         counts = None
         if len(batches) > 1 or not self.ranks.alone:
@@ -77,11 +87,14 @@ class Stepper:
         for batch in batches:
             with kept_back(self.run, last=batch is batches[-1]):
                 parts, outputs = self._seen(batch, counts)
-                self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
+                if look and self.probe is not None and batch is batches[-1]:
+                    self.probe.look(parts, counts, self.scaler, self.ranks)
+                self.balancing.backward(parts, self.scaler)
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
         sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
         self.ranks.add_up([sums])
-        self._update(sums)
+        self.balancing.join(self.ranks, self.scaler)
+        self._update(sums, done[0][0].counts if counts is None else counts)
         if self.ema is not None:
             self.ema.update(self.skipped)
         return done
@@ -94,7 +107,7 @@ class Stepper:
         outputs = self._outputs(batch, self.run)
         return self.criterion(self.augment.labelled(outputs), batch, counts), outputs
 
-    def _update(self, sums: Tensor) -> None:
+    def _update(self, sums: Tensor, counts: Tensor) -> None:
         """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         if self._scaled:
@@ -110,8 +123,10 @@ class Stepper:
             self.watch.add(torch.cat([sums, norm.view(1)]))
         if self.clip_norm is not None:
             torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        self.balancing.learn(sums, counts)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.balancing.settle(self.skipped)
         self.optimizer.zero_grad(set_to_none=True)
 
     def counts(self, moves: bool) -> bool:

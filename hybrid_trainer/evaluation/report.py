@@ -102,6 +102,7 @@ def model_card(name: str, data: Dataset, results: list[TaskResult], facts: dict[
     lines += ["", "## Outputs", ""]
     lines += [
         f"- `{spec.output_name}`: {_names(spec.labels)}; about the {spec.horizon} bars after the row"
+        + (f"; `{spec.spread_name}`: their standard deviations" if spec.spread else "")
         + (f"; class borders from training rows: {', '.join(f'{b:.4g}' for b in spec.borders)}" if spec.borders else "")
         for spec in data.specs
     ]

@@ -26,7 +26,7 @@ from hybrid_trainer.engine.collect import collect
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.errors import BundleError, TableError
 from hybrid_trainer.inference.schema import BundleSchema
-from hybrid_trainer.links import to_prediction
+from hybrid_trainer.links import to_predictions
 from hybrid_trainer.types import TargetSpec
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ class Predictor:
 
         Returns:
             Columns timestamp, instrument, and per task its output name: `signal_probs` and `regime_probs` hold a
-            list of class probabilities, `volatility_pred` and `sl_tp_pred` a list of numbers in the target's units.
+            list of class probabilities, `volatility_pred` and `sl_tp_pred` a list of numbers in the target's units,
+            `volatility_std` (with loss gaussian) their standard deviations in the same units.
 
         Raises:
             TableError: no row ends a full window.
@@ -94,7 +95,7 @@ class Predictor:
         self.model.eval()
         with torch.inference_mode():
             outputs = self.model(torch.from_numpy(flat).view(x.shape), scaled, ids)
-        return {spec.output_name: to_prediction(outputs[spec.name], spec) for spec in self.schema.specs}
+        return to_predictions(outputs, self.schema.specs)
 
     def _scaled(self, context: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         return None if context is None or self.context_scaler is None else self.context_scaler(context)
@@ -106,8 +107,8 @@ def prediction_frame(
     """Timestamp, instrument and the predictions of some decision rows."""
     instruments = pl.Series(table.instruments, dtype=pl.String).gather(pl.Series(table.instrument[rows]))
     frame = pl.DataFrame({"timestamp": times(table.timestamp[rows]), "instrument": instruments})
-    predictions = {spec.output_name: to_prediction(outputs[spec.name], spec).numpy() for spec in specs}
-    return frame.with_columns(lists(values).alias(name) for name, values in predictions.items())
+    predictions = to_predictions(outputs, specs)
+    return frame.with_columns(lists(values.numpy()).alias(name) for name, values in predictions.items())
 
 
 def lists(values: NDArray[np.floating[Any]]) -> pl.Series:
@@ -130,8 +131,8 @@ def flat_columns(frame: pl.DataFrame, specs: list[TargetSpec]) -> pl.DataFrame:
         midnight = bool((frame["timestamp"].dt.time() == datetime.time(0)).all())
         written = pl.col("timestamp").dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%dT%H:%M:%S%.fZ")
         frame = frame.with_columns(written)
-    for spec in specs:
-        names = [f"{spec.output_name}_{label}" for label in spec.labels] if spec.dim > 1 else [spec.output_name]
-        values = [pl.col(spec.output_name).list.get(index).alias(f"\0{name}") for index, name in enumerate(names)]
-        frame = frame.with_columns(values).drop(spec.output_name).rename({f"\0{name}": name for name in names})
+    for output, labels in [(name, spec.labels) for spec in specs for name in spec.output_names]:
+        names = [f"{output}_{label}" for label in labels] if len(labels) > 1 else [output]
+        values = [pl.col(output).list.get(index).alias(f"\0{name}") for index, name in enumerate(names)]
+        frame = frame.with_columns(values).drop(output).rename({f"\0{name}": name for name in names})
     return frame

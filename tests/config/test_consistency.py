@@ -111,9 +111,13 @@ def test_a_task_of_the_training_is_an_active_head(key: str) -> None:
 @pytest.mark.parametrize(
     ("task", "loss", "text"),
     [
-        ("signal", "mse", "'mse' does not fit classification; use cross_entropy"),
-        ("grade", "huber", "'huber' does not fit classification; use cross_entropy"),
-        ("volatility", "cross_entropy", "'cross_entropy' does not fit regression; use huber or mse"),
+        ("signal", "mse", "'mse' does not fit classification; use cross_entropy or focal"),
+        ("grade", "huber", "'huber' does not fit classification; use cross_entropy or focal"),
+        (
+            "volatility",
+            "cross_entropy",
+            "'cross_entropy' does not fit regression; use huber or mse or qlike or gaussian",
+        ),
     ],
 )
 def test_a_loss_fits_the_kind_of_its_task(task: str, loss: str, text: str) -> None:

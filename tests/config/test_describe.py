@@ -41,6 +41,7 @@ def test_one_option_of_a_group_is_described_alone(capsys: pytest.CaptureFixture[
 def test_targets_and_top_level_keys_are_groups_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert " data.targets.NAME.thresholds " in shown(capsys, "targets")
     assert " seed " in shown(capsys, "run")
+    assert " training.losses.TASK.gamma " in shown(capsys, "losses=focal")
     assert " data.targets.NAME.thresholds " not in shown(capsys, "targets=regime")
 
 
@@ -59,8 +60,9 @@ def test_a_word_that_is_nowhere_is_told_with_the_closest() -> None:
     with pytest.raises(ConfigError) as caught:
         describe.main(["zzz"])
     assert str(caught.value) == (
-        "describe zzz: neither a group nor a key; known: data, model, training, callbacks, targets, run, "
+        "describe zzz: neither a group nor a key; known: data, model, training, callbacks, targets, losses, run, "
         "data=us_stocks, data=csv, data=parquet, data=synthetic, model=hybrid, model=cnn, model=lstm, model=linear, "
         "training=default, callbacks=default, targets=signal, targets=volatility, targets=regime, targets=sl_tp, "
-        "targets=triple_barrier, targets=future, targets=column"
+        "targets=triple_barrier, targets=future, targets=column, losses=cross_entropy, losses=focal, losses=huber, "
+        "losses=mse, losses=qlike, losses=gaussian, losses=pinball"
     )

@@ -141,7 +141,7 @@ def test_a_choice_of_the_training_that_is_none_is_refused(key: str, value: str, 
 
 def test_the_loss_of_a_task_is_a_known_one_and_its_weight_not_negative() -> None:
     assert refused(TrainingConfig, losses={"a": "hinge"}) == (
-        "training.losses.a: 'hinge' is not one of cross_entropy, huber, mse, pinball"
+        "training.losses.a: there is no loss 'hinge'; known: cross_entropy, focal, huber, mse, qlike, gaussian, pinball"
     )
     assert refused(TrainingConfig, loss_weights={"a": -1.0}).startswith("training.loss_weights.a: -1.0 is out of range")
     assert TrainingConfig(losses={"a": "mse"}, loss_weights={"a": 0.0}).loss_weights == {"a": 0.0}

@@ -154,6 +154,11 @@ def plateau(optimizer: torch.optim.Optimizer) -> Schedule:
     return Plateau(optimizer, Monitor("valid/loss"), factor=0.5, patience=1, min_learning_rate=0.0, warmup_steps=7)
 
 
+def balanced(kind: str, **step: Any) -> Fit:
+    """A fit whose tasks are weighed while it goes on, some of its steps looked at."""
+    return Fit(step={"balancing": kind, "look_every": 2, "dropout": 0.1, **step}, schedule=cosine, patience=9)
+
+
 FITS = {
     "fp16": Fit(step={"precision": "fp16", "dropout": 0.3}, schedule=cosine),
     "plateau": Fit(step={"learning_rate": 0.1, "dropout": 0.1}, schedule=plateau, accumulate=1, epochs=7, patience=3),
@@ -167,5 +172,9 @@ FITS = {
     "went back": Fit(
         step={}, schedule=Schedule, accumulate=1, panel=SPOILT, epochs=2, max_rollbacks=2, callbacks=lambda: [Spoil()]
     ),
+    "uncertainty": balanced("uncertainty"),
+    "dwa": balanced("dwa", optimizer="sgd"),
+    "gradnorm": balanced("gradnorm"),
+    "pcgrad": balanced("pcgrad"),
 }
 """Each exercises state of its own; a new kind of state belongs into one of them, or into a further one."""

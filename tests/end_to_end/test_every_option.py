@@ -14,6 +14,7 @@ import torch
 from hybrid_trainer import build, prepare
 from hybrid_trainer.config import user_files
 from hybrid_trainer.config.known_keys import known_keys
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.data.sources import load_table
@@ -39,6 +40,11 @@ WALK = "data.split.kind=walk_forward"
 DATES = "data.split.kind=date data.split.valid_from=2020-07-01 data.split.test_from=2020-09-01"
 CPCV = "data.split.kind=cpcv"
 LOAD = "data.features=[a,b] data.targets.load={builder:future,columns:[b,a],steps:2} model.heads=[load]"
+# What a run looks at where valid/loss is not what it minimises.
+MONITORS = " ".join(
+    f"{key}.monitor=valid/signal/loss"
+    for key in ("callbacks.checkpoint", "callbacks.early_stopping", "training.schedule")
+)
 
 # For each key the values that are tried, each with what it needs beside it; a new key must be entered here.
 VALUES: dict[str, list[str]] = {
@@ -144,6 +150,10 @@ VALUES: dict[str, list[str]] = {
     "training.clip_norm": ["null", "0.1"],
     "training.loss_weights": ["{signal:0.5}"],
     "training.losses": ["{volatility:mse}", "{signal:cross_entropy,sl_tp:huber}"],
+    "training.balancing.kind": [f"{kind} {MONITORS}" for kind in ("fixed", "uncertainty", "dwa", "gradnorm", "pcgrad")],
+    "training.balancing.alpha": [f"0 training.balancing.kind=gradnorm {MONITORS}"],
+    "training.balancing.temperature": [f"1 training.balancing.kind=dwa training.epochs=3 {MONITORS}"],
+    "training.task_gradients_every": ["1", "2 training.batch_size=64"],
     "training.class_weights": ["none", "balanced", "capped"],
     "training.class_weight_cap": ["2 training.class_weights=capped"],
     "training.reshard": ["true"],
@@ -214,6 +224,16 @@ TARGET_VALUES: dict[str, dict[str, list[str]]] = {
         "quantiles": ["[0.2,0.5] data.targets.mine.kind=regression"],
         "allow_contemporaneous": ["true data.features=[a,b]"],
     },
+}
+# For each loss its options, and for which task each value is tried.
+LOSS_VALUES: dict[str, dict[str, list[str]]] = {
+    "cross_entropy": {"label_smoothing": ["signal 0.1"]},
+    "focal": {"gamma": ["signal 0", "signal 3"]},
+    "huber": {"delta": ["sl_tp 0.5"]},
+    "mse": {},
+    "qlike": {"of": ["volatility null", "volatility log_volatility"]},
+    "gaussian": {},
+    "pinball": {},
 }
 
 
@@ -290,6 +310,9 @@ def test_every_key_and_every_target_builder_has_values_to_try() -> None:
     assert set(VALUES) == set(known_keys()) - names
     for builder, schema in TARGETS.items():
         assert set(TARGET_VALUES[builder]) == set(schema.__dataclass_fields__) - {"builder"}, builder
+    assert {name: set(LOSS_CONFIGS.get(name, "")().options) for name in LOSS_CONFIGS} == {
+        name: set(options) for name, options in LOSS_VALUES.items()
+    }
     assert set(OPTIONS) | {"experiment"} == set(user_files.GROUPS)
 
 
@@ -322,3 +345,26 @@ def test_every_key_of_every_target_trains(
     first, *rest = given.split()
     entry = [f"data.targets.mine.{word}" for word in (*needed, first)]
     train_one_step(folder, tmp_path, [*TABLE, *SMALL, "model.heads=[mine]", *entry, *rest])
+
+
+@pytest.mark.parametrize(
+    ("loss", "given"),
+    [
+        *(
+            (loss, f"{option} {value}")
+            for loss, options in LOSS_VALUES.items()
+            for option, values in options.items()
+            for value in values
+        ),
+        ("mse", "name volatility mse"),
+        ("gaussian", "name sl_tp gaussian"),
+        ("pinball", "name volatility pinball data.targets.volatility.quantiles=[0.1,0.5,0.9]"),
+    ],
+)
+def test_every_option_of_every_loss_trains(
+    loss: str, given: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    option, task, value, *rest = given.split()
+    entry = [f"training.losses.{task}.name={loss}", f"training.losses.{task}.{option}={value}"]
+    train_one_step(folder, tmp_path, [*TABLE, *SMALL, f"model.heads=[{task}]", *entry, *rest])

@@ -25,8 +25,11 @@ PLACED = [
     *(("plateau", number) for number in (4, 19, 28, 35)),
     *(("not finite", number) for number in (4, 12)),
     *(("went back", number) for number in (10,)),
+    *(("uncertainty", number) for number in (1, 7)),
+    *(("dwa", number) for number in (14,)),
+    *(("gradnorm", number) for number in (8,)),
 ]
-"""Ten cuts: what is dropped from a state must show behind one of them."""
+"""These cuts: what is dropped from a state must show behind one of them."""
 
 NOT_NOTICED = {
     "optimizer.param_groups": "rates and decays are those of the config; see tests/test_trainer.py",
@@ -44,6 +47,7 @@ NOT_NOTICED = {
     "sums.watch.flag": "the last step's",
     "sums.watch._seen": "for the log's line of the first step that was left out",
     "sums.watch._since": "for the log's line of the first step that was left out",
+    "balancing.generator": "two tasks have one order; see tests/balancing/test_pcgrad.py",
     "generators.python": "see the test of the global generators",
     "generators.numpy": "see the test of the global generators",
 }
@@ -78,7 +82,8 @@ def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, 
 
 def test_the_fits_do_what_makes_their_state_matter() -> None:
     """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back."""
-    (fp16, cuts), (lowered, rates), (bad, _), (back, _) = map(straight, FITS)
+    names = ("fp16", "plateau", "not finite", "went back")
+    (fp16, cuts), (lowered, rates), (bad, _), (back, _) = map(straight, names)
     assert len({state["scaler"]["scale"] for state in cuts}) > 1
     assert len({tuple(state["schedule"]["full"]) for state in rates}) > 1
     assert any("early stopping" in (outcome["stop_reason"] or "") for outcome in (fp16, lowered))
@@ -131,7 +136,7 @@ def _entry(inner: Any, name: Any, otherwise: Any) -> Any:
 
 
 def noticed(name: str) -> bool:
-    """Whether the outcome tells, behind one of the ten cuts, that a piece was dropped."""
+    """Whether the outcome tells, behind one of the cuts, that a piece was dropped."""
     for fit, number in PLACED:
         whole, cuts = straight(fit)
         state = dropped(cuts[number], name, FITS[fit].trainer(seed=99))
@@ -140,7 +145,16 @@ def noticed(name: str) -> bool:
     return False
 
 
-def test_each_piece_of_state_that_is_dropped_shows_behind_one_of_ten_cuts() -> None:
+@pytest.mark.parametrize("kind", ["uncertainty", "dwa", "gradnorm", "pcgrad"])
+def test_weights_of_tasks_go_on_where_they_were(kind: str) -> None:
+    """Behind every cut of four epochs."""
+    whole, cuts = straight(kind)
+    assert [len(whole["history"]), len(cuts)] == [4, 4 * (3 + 2 + 1)]
+    for number, cut in enumerate(cuts):
+        assert same(FITS[kind].resumed(copy.deepcopy(cut)), whole), f"cut {number}"
+
+
+def test_each_piece_of_state_that_is_dropped_shows_behind_one_of_the_cuts() -> None:
     """All that any fit saves in the middle of an epoch; a piece that nobody needs to be restored stands in the list."""
     saved = {piece(path) for name in FITS for path, _ in leaves(straight(name)[1][2])}
     assert {name for name in saved if not noticed(name)} == set(NOT_NOTICED)

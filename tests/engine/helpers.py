@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hybrid_trainer.balancing import make_balancing
+from hybrid_trainer.balancing.probe import GradientProbe
 from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
@@ -17,6 +20,7 @@ from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
+from hybrid_trainer.losses import TaskLoss, make_losses
 from hybrid_trainer.models import InputDims, make_model
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.trainer import Trainer
@@ -96,6 +100,11 @@ def make_tiny_model(seed: int = 0, dims: InputDims = DIMS, **changes: Any) -> nn
     return make_model("hybrid", dims, PARAMETERS | changes)
 
 
+def losses_of(names: Mapping[str, str]) -> dict[str, TaskLoss]:
+    """Losses of the tasks of SPECS by their names, with default options."""
+    return make_losses(SPECS, {task: LOSS_CONFIGS.get(name, task)() for task, name in names.items()})
+
+
 def make_stepper(
     seed: int = 0,
     *,
@@ -108,6 +117,9 @@ def make_stepper(
     losses: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     ema_decay: float | None = None,
+    balancing: str = "fixed",
+    loss_weights: Mapping[str, float] | None = None,
+    look_every: int | None = None,
     device: torch.device = CPU,
     capturable: bool = False,
     **model: Any,
@@ -115,15 +127,21 @@ def make_stepper(
     """A tiny model with both tasks of SPECS."""
     made = make_tiny_model(seed, **model).to(device)
     rates = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
-    return Stepper(
+    criterion = Criterion(SPECS, losses_of(losses or {}), loss_weights or {}, device)
+    balance = make_balancing(balancing, made, SPECS, criterion.weights, alpha=1.5, temperature=2.0, seed=0)
+    stepper = Stepper(
         made,
-        Criterion(SPECS, losses or {}, {}, device),
-        make_optimizer(optimizer, made, capturable=capturable, **rates),
+        criterion,
+        make_optimizer(optimizer, made, capturable=capturable, further=balance.parameters, **rates),
         choose_precision(precision, device),
         clip_norm,
         skip_bad=skip_bad,
         ema=None if ema_decay is None else Ema(made, ema_decay),
+        balancing=balance,
     )
+    if look_every is not None:
+        stepper.probe = GradientProbe(made, criterion.tasks, look_every, device)
+    return stepper
 
 
 def make_trainer(
