@@ -23,8 +23,8 @@ class GradientProbe(Sums):
 
     Of a group of batches it looks at the last one, as if that were all. Nothing of the step changes: it takes further
     backward passes through the same graph, which add to no gradient and draw no random number. What it finds is the
-    same in all processes. A step in which a task has no label, or a gradient that is not finite, is left out of its
-    means.
+    same in all processes. A step in which a task has no label, or a loss or gradient that is not finite, is left out
+    of its means.
 
     Args:
         model: whose gradients. tasks: their names. every: steps from one look to the next, from an epoch's first on.
@@ -49,6 +49,7 @@ class GradientProbe(Sums):
             group: (K,) labels that its means were taken over, of all batches and processes; None: its own.
         """
         rows = self._gradients.rows(scaler.scale(parts.means)) / scaler.scale(torch.ones_like(parts.total))
+        rows = rows + (parts.sums * 0)[:, None]  # NaN where a loss is not finite, whose gradient may be
         if group is not None:
             labels = parts.counts.clone()
             ranks.add_up([rows, labels])

@@ -20,8 +20,8 @@ class BalancingConfig:
     kind: str = key(
         "fixed",
         "fixed: loss_weights as they are | uncertainty: weights learned as the tasks' noise | dwa: more weight for "
-        "losses that fall slowly, per epoch | gradnorm: weights that even the tasks' gradients out | pcgrad: gradients that "
-        "conflict are projected; loss_weights multiply in each",
+        "losses that fall slowly, per epoch | gradnorm: weights that even the tasks' gradients out | pcgrad: gradients "
+        "that conflict are projected; loss_weights multiply in each",
     )
     alpha: float = key(1.5, "kind=gradnorm: how much more a task may pull that learns slowly; 0: all pull the same")
     temperature: float = key(2.0, "kind=dwa: how even the weights are; the larger, the more")
