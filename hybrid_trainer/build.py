@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config import monitors
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
@@ -41,7 +43,7 @@ from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
-from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.monitor import monitor_of, stopper_of
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.trainer import Trainer
 
@@ -97,6 +99,7 @@ def trainer(
     Args:
         ranks: the processes that train together.
     """
+    monitors.check_classes(config, data.specs)
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
@@ -190,7 +193,7 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
     if settings.kind == "plateau":
         return Plateau(
             optimizer,
-            Monitor(settings.monitor),
+            monitor_of(monitors.of_schedule(config)),
             factor=settings.factor,
             patience=settings.patience,
             min_learning_rate=settings.min_learning_rate,
@@ -219,11 +222,14 @@ def callbacks(
     """
     settings = config.callbacks
     stopping = settings.early_stopping
-    stop = EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience)
+    stop = EarlyStopping(stopper_of(monitors.of_stopping(config)), stopping.patience)
     checkpoint = settings.checkpoint
     save = Checkpoint(
         CheckpointStore(run_path / "checkpoints", writes=ranks.first),
-        Monitor(checkpoint.monitor, checkpoint.mode),
+        monitor_of(monitors.of_checkpoint(config)),
+        tasks={task: monitor_of(score) for task, score in monitors.of_tasks(config).items()}
+        if checkpoint.per_task
+        else None,
         every_steps=checkpoint.every_steps,
         every_minutes=checkpoint.every_minutes
         if ranks.alone
@@ -246,9 +252,15 @@ def callbacks(
     return chosen
 
 
+def checkpoint_of(trainer: Trainer) -> Checkpoint:
+    """The callback that keeps the best epochs."""
+    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    return checkpoint
+
+
 def load_best(trainer: Trainer) -> int:
     """Give the trainer's model the weights of its best epoch; returns which that was."""
-    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    checkpoint = checkpoint_of(trainer)
     best = checkpoint.monitor.best_epoch
     if best is None:
         raise TrainingError(
@@ -257,6 +269,19 @@ def load_best(trainer: Trainer) -> int:
         )
     trainer.model.load_state_dict(checkpoint.store.load_best(best, trainer.device))
     return best
+
+
+def load_task_bests(trainer: Trainer) -> Iterator[tuple[str, str, int]]:
+    """Give the trainer's model the weights that are the best for each task in turn; yields (task, metric, epoch).
+
+    Only where they are kept, and only for a task whose metric was a number.
+    """
+    checkpoint = checkpoint_of(trainer)
+    for task, monitor in checkpoint.tasks.items():
+        if monitor.best_epoch is not None:
+            weights = checkpoint.store.load_best(monitor.best_epoch, trainer.device, task)
+            trainer.model.load_state_dict(weights)
+            yield task, monitor.metric, monitor.best_epoch
 
 
 def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:

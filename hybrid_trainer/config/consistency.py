@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.config import monitors
 from hybrid_trainer.config.data import context_key
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.config.training import LOSSES
 from hybrid_trainer.errors import ConfigError, did_you_mean
-from hybrid_trainer.types import METRICS, Kind
+from hybrid_trainer.types import Kind
 
 
 def check(config: Config) -> None:
@@ -19,31 +20,15 @@ def check(config: Config) -> None:
     _check_label_columns(config)
     _check_embeddings(config)
     _check_split_column(config)
-    known = known_monitors(config)
-    monitors = {
-        "callbacks.checkpoint.monitor": config.callbacks.checkpoint.monitor,
-        "callbacks.early_stopping.monitor": config.callbacks.early_stopping.monitor,
-        "training.schedule.monitor": config.training.schedule.monitor,
-    }
-    for key, monitor in monitors.items():
-        if monitor not in known:
-            raise ConfigError(f"{key}: '{monitor}' is not a number of the epoch row{did_you_mean(monitor, known)}")
+    _check_tasks("callbacks.task_metrics", list(config.callbacks.task_metrics), config)
+    _check_tasks("callbacks.early_stopping.task_patience", list(config.callbacks.early_stopping.task_patience), config)
+    monitors.check(config)
 
 
 def kind_of(config: Config, task: str) -> Kind:
     """What a task's head tells: classes, numbers, quantiles or a forecast."""
     target: TargetConfig = config.data.targets[task]
     return target.head_kind
-
-
-def known_monitors(config: Config) -> list[str]:
-    """Every number of an epoch row that can be monitored."""
-    found = []
-    for part in ("valid", "train"):
-        found.append(f"{part}/loss")
-        for task in config.heads:
-            found += [f"{part}/{task}/{metric}" for metric in ("loss", *METRICS[kind_of(config, task)])]
-    return found
 
 
 def _check_heads(config: Config) -> None:

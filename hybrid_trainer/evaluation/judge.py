@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.evaluation.baselines import baselines
-from hybrid_trainer.metrics import metric_for
-from hybrid_trainer.types import LOWER_IS_BETTER, TargetSpec
+from hybrid_trainer.metrics import metric_for, whole_metrics
+from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER, TargetSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,20 @@ class TaskResult:
         return self.baselines[self.strongest[metric]][metric]
 
     def beaten(self, metric: str) -> bool:
-        """Whether the model is better than the strongest baseline by one metric."""
+        """Whether the model is better than the strongest baseline by one metric, or by the one that judges it."""
+        metric = JUDGED_BY.get(metric, metric)
         ours, theirs = self.metrics[metric], self.baseline(metric)
         return ours < theirs if metric in LOWER_IS_BETTER else ours > theirs
+
+    def verdict(self, metric: str) -> str:
+        """The model beside the strongest baseline: better, same or worse; nothing where one of them is no number."""
+        if self.beaten(metric):
+            return "better"
+        metric = JUDGED_BY.get(metric, metric)
+        ours, theirs = self.metrics[metric], self.baseline(metric)
+        if math.isnan(ours) or math.isnan(theirs):
+            return ""
+        return "same" if ours == theirs else "worse"
 
 
 def evaluate(
@@ -58,13 +70,13 @@ def evaluate(
     """
     results = []
     known = oracles or {}
-    rows = torch.from_numpy(data.split.rows[part])
+    rows, moment = torch.from_numpy(data.split.rows[part]), data.moments(part)
     for target in data.targets:
         spec = target.spec
         label = data.tensors.labels(spec.name, rows.to(data.tensors.features.device)).cpu()
         mask = data.tensors.mask[spec.name].cpu()[rows].float()
         said = {
-            base.name: _metrics(base.spec, base.raw, label, mask)
+            base.name: _metrics(base.spec, base.raw, label, mask, moment)
             for base in baselines(data, target, configs[spec.name], part)
         }
         strongest = {metric: _best(said, metric) for metric in next(iter(said.values()))}
@@ -72,26 +84,28 @@ def evaluate(
             TaskResult(
                 spec=spec,
                 rows=int(mask.sum()),
-                metrics=_metrics(spec, outputs[spec.name], label, mask),
+                metrics=_metrics(spec, outputs[spec.name], label, mask, moment),
                 baselines=said,
                 strongest=strongest,
-                oracle=_metrics(spec, known[spec.name][rows], label, mask) if spec.name in known else None,
+                oracle=_metrics(spec, known[spec.name][rows], label, mask, moment) if spec.name in known else None,
             )
         )
     return results
 
 
 def _best(said: dict[str, dict[str, float]], metric: str) -> str:
+    """The best by a metric, or by the one that judges it; whose value is no number comes last."""
+    metric = JUDGED_BY.get(metric, metric)
     sign = 1 if metric in LOWER_IS_BETTER else -1
-    return min(said, key=lambda name: sign * said[name][metric])
+    return min(said, key=lambda name: (math.isnan(said[name][metric]), sign * said[name][metric]))
 
 
-def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict[str, float]:
+def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor, moment: Tensor) -> dict[str, float]:
     metric = metric_for(spec, torch.device("cpu"))
     for start in range(0, len(mask), PIECE):  # little memory, and a count of float32 is exact up to 16 million
         rows = slice(start, start + PIECE)
         metric.update(raw[rows], label[rows], mask[rows])
-    return metric.compute()
+    return metric.compute() | whole_metrics(spec, raw, label, mask, moment)
 
 
 def as_json(results: list[TaskResult]) -> dict[str, Any]:
