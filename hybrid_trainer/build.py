@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -269,19 +268,6 @@ def load_best(trainer: Trainer) -> int:
         )
     trainer.model.load_state_dict(checkpoint.store.load_best(best, trainer.device))
     return best
-
-
-def load_task_bests(trainer: Trainer) -> Iterator[tuple[str, str, int]]:
-    """Give the trainer's model the weights that are the best for each task in turn; yields (task, metric, epoch).
-
-    Only where they are kept, and only for a task whose metric was a number.
-    """
-    checkpoint = checkpoint_of(trainer)
-    for task, monitor in checkpoint.tasks.items():
-        if monitor.best_epoch is not None:
-            weights = checkpoint.store.load_best(monitor.best_epoch, trainer.device, task)
-            trainer.model.load_state_dict(weights)
-            yield task, monitor.metric, monitor.best_epoch
 
 
 def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, origin: dict[str, Any]) -> Predictor:

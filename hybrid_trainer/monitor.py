@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from hybrid_trainer.config.monitors import Score, Stalls
@@ -60,16 +60,19 @@ class Shares:
     larger enters as it is: such metrics have no unit, and none is above 1.
     """
 
-    def __init__(self) -> None:
-        self.first: dict[str, float] = {}
+    def __init__(self, names: Iterable[str]) -> None:
+        self.first: dict[str, float | None] = {name: None for name in names if falls(name)}
 
     def of(self, name: str, value: float) -> float:
-        """A number of the epoch row as such a share."""
+        """A number of the epoch row as such a share; NaN before there was a first one."""
         if not falls(name):
             return value
-        if name not in self.first and math.isfinite(value):
-            self.first[name] = abs(value) or 1.0
-        return value / self.first.get(name, math.nan)
+        first = self.first[name]
+        if first is None:
+            if not math.isfinite(value):
+                return math.nan
+            first = self.first[name] = abs(value) or 1.0
+        return value / first
 
     def state_dict(self) -> dict[str, Any]:
         """The first values."""
@@ -90,7 +93,7 @@ class WeightedSum(Shares):
     lower_is_better = False
 
     def __init__(self, weights: Mapping[str, float], *, normalise: bool = False) -> None:
-        super().__init__()
+        super().__init__(weights)
         self.weights = dict(weights)
         self.normalise = normalise
         terms = "".join(f" {'-' if falls(name) else '+'} {weight:g} {name}" for name, weight in self.weights.items())
@@ -121,7 +124,7 @@ class MeanLoss(Shares):
     text = "the mean of the tasks' validation losses, each as a share of its first"
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__()
+        super().__init__(names)
         self.names = names
 
     def value(self, row: EpochRow) -> float:

@@ -162,6 +162,28 @@ def test_the_best_checkpoint_by_another_metric_is_the_one_that_is_saved(prices_c
     assert record(run)["metrics"]["valid/signal/macro_f1"] == max(scores)
 
 
+def test_the_best_epoch_of_each_task_is_kept_and_tested_on_request(prices_csv: Path, tmp_path: Path) -> None:
+    overrides = ["callbacks.checkpoint.per_task=true", "callbacks.task_metrics={volatility:spearman}"]
+    run = start(prices_csv, tmp_path, "training.epochs=4", "training.learning_rate=0.05", *overrides)
+    rows, tested = history(run), said_in(run, "report/metrics.json")
+    for task, metric in {"signal": "mcc", "volatility": "spearman"}.items():
+        scores = [row[f"valid/{task}/{metric}"] for row in rows]
+        best = tested[task]["task_best"]
+        assert (best["epoch"], best["by"]) == (scores.index(max(scores)) + 1, f"valid/{task}/{metric}")
+        assert best["metrics"].keys() == tested[task]["model"].keys()
+        if best["epoch"] == record(run)["best_epoch"]:
+            assert best["metrics"] == tested[task]["model"]
+        assert (run / f"checkpoints/best-{task}-{best['epoch']:04}.pt").exists()
+        assert f"best for {task}: epoch {best['epoch']} (by valid/{task}/{metric})" in (run / "train.log").read_text()
+    assert {tested[task]["task_best"]["epoch"] for task in tested} != {record(run)["best_epoch"]}
+
+
+def test_what_auto_looks_at_is_told(finished: Path) -> None:
+    said = (finished / "train.log").read_text()
+    assert said.count("callbacks.checkpoint.monitor, callbacks.early_stopping.monitor, training.schedule.monitor: auto is valid/loss\n") == 1
+    assert f"best epoch {record(finished)['best_epoch']} of 3 (by valid/loss)" in said
+
+
 def test_one_head_alone_is_trained_tested_and_saved(prices_csv: Path, tmp_path: Path) -> None:
     run = start(prices_csv, tmp_path, "model.heads=[volatility]")
     assert not [name for name in history(run)[0] if "signal" in name]

@@ -130,6 +130,22 @@ def weights_move(config: Config) -> bool:
     return getattr(balancing, "kind", "fixed") not in _CONSTANT_WEIGHTS
 
 
+def told_of_auto(config: Config) -> str | None:
+    """A line that says what `auto` stands for here; None where no monitor is auto."""
+    given = {
+        CHECKPOINT: config.callbacks.checkpoint.monitor,
+        STOPPING: config.callbacks.early_stopping.monitor if config.callbacks.early_stopping.enabled else None,
+        SCHEDULE: config.training.schedule.monitor if config.training.schedule.kind == "plateau" else None,
+    }
+    keys = [key for key, value in given.items() if value == "auto"]
+    if not keys:
+        return None
+    meant = "valid/loss"
+    if weights_move(config):
+        meant = "the mean of the tasks' validation losses, since the weights in valid/loss are learned"
+    return f"{', '.join(keys)}: auto is {meant}"
+
+
 def _target(config: Config, task: str) -> TargetConfig:
     target: TargetConfig = config.data.targets[task]
     return target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -18,6 +18,19 @@ from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER, TargetSpec
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskBest:
+    """The epoch that was the best for one task, on the test rows.
+
+    Attributes:
+        epoch: which it was. by: the number of the epoch row that chose it. metrics: the task's, of its weights.
+    """
+
+    epoch: int
+    by: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskResult:
     """One task on the test rows.
 
@@ -26,6 +39,7 @@ class TaskResult:
         metrics: the model's. baselines: each baseline's, by its name.
         strongest: for each metric the baseline that is best by it, which is the hardest to beat.
         oracle: what could be reached at best, where that is known (data=synthetic).
+        task_best: of the checkpoint that was the best for this task, where such are kept.
     """
 
     spec: TargetSpec
@@ -34,6 +48,7 @@ class TaskResult:
     baselines: dict[str, dict[str, float]]
     strongest: dict[str, str]
     oracle: dict[str, float] | None = None
+    task_best: TaskBest | None = None
 
     def baseline(self, metric: str) -> float:
         """The strongest baseline's value of a metric."""
@@ -73,8 +88,7 @@ def evaluate(
     rows, moment = torch.from_numpy(data.split.rows[part]), data.moments(part)
     for target in data.targets:
         spec = target.spec
-        label = data.tensors.labels(spec.name, rows.to(data.tensors.features.device)).cpu()
-        mask = data.tensors.mask[spec.name].cpu()[rows].float()
+        label, mask = _labels(data, spec.name, rows)
         said = {
             base.name: _metrics(base.spec, base.raw, label, mask, moment)
             for base in baselines(data, target, configs[spec.name], part)
@@ -91,6 +105,18 @@ def evaluate(
             )
         )
     return results
+
+
+def metrics_of(data: Dataset, spec: TargetSpec, raw: Tensor, part: str = "test") -> dict[str, float]:
+    """The metrics of one task's (R, D) raw outputs for the decision rows of a part."""
+    rows = torch.from_numpy(data.split.rows[part])
+    return _metrics(spec, raw, *_labels(data, spec.name, rows), data.moments(part))
+
+
+def _labels(data: Dataset, task: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels and mask of (R,) rows."""
+    label = data.tensors.labels(task, rows.to(data.tensors.features.device)).cpu()
+    return label, data.tensors.mask[task].cpu()[rows].float()
 
 
 def _best(said: dict[str, dict[str, float]], metric: str) -> str:
@@ -118,6 +144,7 @@ def as_json(results: list[TaskResult]) -> dict[str, Any]:
             "baselines": result.baselines,
             "strongest_baseline": result.strongest,
             **({"oracle": result.oracle} if result.oracle else {}),
+            **({"task_best": asdict(result.task_best)} if result.task_best else {}),
         }
         for result in results
     }

@@ -31,9 +31,10 @@ def whole_metrics(
 
     Args:
         raw: (R, D) raw outputs. target: (R,) classes or (R, D) scaled labels. mask: (R,), 1 where there is a label.
-        moment: (R,) int64, the time of each row; None: not known, and no `ic`.
+        moment: (R,) int64, the time of each row; None: not known, and `ic` is not there.
     """
     names = whole_metric_names(spec.kind, spec.labels, log_volatility=spec.log_volatility)
+    names = tuple(name for name in names if name != "ic" or moment is not None)
     known = (mask > 0).nonzero().squeeze(1)
     raw, target = raw[known], target[known]
     if not names or not len(known) or not bool(raw.isfinite().all()):
@@ -90,7 +91,7 @@ def _of_numbers(spec: TargetSpec, raw: Tensor, target: Tensor, moment: Tensor | 
     """Each is the mean over the D numbers."""
     predicted, label = to_scaled(raw.double(), spec), target.double()  # (n, D)
     pairs = list(zip(predicted.unbind(dim=1), label.unbind(dim=1), strict=True))
-    found = {"spearman": sum(rank_correlation(*pair) for pair in pairs) / len(pairs), "ic": math.nan}
+    found = {"spearman": sum(rank_correlation(*pair) for pair in pairs) / len(pairs)}
     if moment is not None:
         found["ic"] = sum(mean_rank_correlation(*pair, moment, _INSTRUMENTS) for pair in pairs) / len(pairs)
     if spec.log_volatility:
