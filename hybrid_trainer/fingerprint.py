@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 # What the weights, the moments and the rows in their order are made of; of these, only where the table lies may change.
 _MADE_OF = ("model.", "data.", "plugins", "seed", "training.optimizer", "training.class_weights")
 # By which the best weights were kept.
-_BEST_BY = tuple(f"callbacks.{key}" for key in ("checkpoint.monitor", "checkpoint.mode", "checkpoint.per_task", "task_metrics"))
+_BEST_BY = tuple(
+    f"callbacks.{key}" for key in ("checkpoint.monitor", "checkpoint.mode", "checkpoint.per_task", "task_metrics")
+)
 _FIXED = (*_MADE_OF, *_BEST_BY)
-_ONE_VALUE = ("callbacks.checkpoint.monitor", "callbacks.early_stopping.monitor", "training.schedule.monitor", "callbacks.task_metrics")
+_ONE_VALUE = (
+    "callbacks.checkpoint.monitor",
+    "callbacks.early_stopping.monitor",
+    "training.schedule.monitor",
+    "callbacks.task_metrics",
+)
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
 _NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume", "training.reshard")
@@ -51,7 +58,7 @@ def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> di
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; an empty mapping is a value, as is what a monitor is made of: nothing may join it."""
+    """{"a": {"b": 1}} -> {"a.b": 1}; an empty mapping is a value, as is what a monitor is made of."""
     found: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and value and f"{prefix}{name}" not in _ONE_VALUE:

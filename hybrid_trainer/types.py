@@ -26,7 +26,7 @@ METRICS: dict[Kind, tuple[str, ...]] = {
     "quantile": ("pinball", "mae", "rmse", "coverage", "coverage_error"),
     "forecast": ("mse", "mae"),
 }
-"""The metrics of each kind of head that add up while batches pass, for every part; in the order in which they are shown."""
+"""The metrics of each kind of head that add up while batches pass, for every part; in the order of showing."""
 
 WHOLE_METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("auroc", "ece"),
@@ -36,9 +36,7 @@ WHOLE_METRICS: dict[Kind, tuple[str, ...]] = {
 }
 """Those that need all rows of a part at once: for valid and test alone. `whole_metric_names` has those of a task."""
 
-LOWER_IS_BETTER = frozenset(
-    {"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error", "ece", "qlike"}
-)
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error", "ece", "qlike"})
 """Of all numbers in an epoch row, those that are better when they are smaller."""
 
 JUDGED_BY = {"coverage": "coverage_error"}

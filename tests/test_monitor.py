@@ -258,6 +258,8 @@ def test_a_score_of_the_config_makes_its_monitor() -> None:
     assert (both.metric, both.min_delta) == ("- 1 valid/loss + 2 valid/a/mcc (errors as shares of their first)", 0.25)
     assert isinstance(monitor_of(Score(weights={"valid/a/loss": 1.0}, mean_loss=True)).reading, MeanLoss)
     assert isinstance(stopper_of(Score(weights={"valid/loss": 1.0})), Monitor)
-    quorum = stopper_of(Stalls(scores={"a": Score(weights={"x/mcc": 1.0}, single="x/mcc")}, needed=1, patience={"a": 3}))
+    quorum = stopper_of(
+        Stalls(scores={"a": Score(weights={"x/mcc": 1.0}, single="x/mcc")}, needed=1, patience={"a": 3})
+    )
     assert isinstance(quorum, Quorum) and quorum.monitors["a"].metric == "x/mcc"
     assert (quorum.needed, quorum.patience) == (1, {"a": 3})

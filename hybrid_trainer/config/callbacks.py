@@ -8,7 +8,8 @@ from typing import Any
 from hybrid_trainer.config.keys import check_choice, check_range, key
 
 _MONITOR = (
-    "a number of the epoch row, such as valid/signal/macro_f1; or a weighted sum: {NUMBER: weight, ..., normalise: true}; "
+    "a number of the epoch row, such as valid/signal/macro_f1; or a weighted sum: "
+    "{NUMBER: weight, ..., normalise: true}; "
     "auto: valid/loss, or the mean of the tasks' losses where their weights are learned"
 )
 

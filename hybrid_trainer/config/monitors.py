@@ -96,9 +96,7 @@ def check(config: Config) -> None:
 
 def check_classes(config: Config, specs: Sequence[TargetSpec]) -> None:
     """Raise ConfigError where a recall is monitored whose class is not in the table's column."""
-    known = {
-        f"valid/{spec.name}/{name}": None for spec in specs for name in whole_metric_names(spec.kind, spec.labels)
-    }
+    known = {f"valid/{spec.name}/{name}": None for spec in specs for name in whole_metric_names(spec.kind, spec.labels)}
     stopping = of_stopping(config)
     scores = {CHECKPOINT: [of_checkpoint(config)], SCHEDULE: [of_schedule(config)]}
     scores[STOPPING] = list(stopping.scores.values()) if isinstance(stopping, Stalls) else [stopping]
@@ -160,13 +158,17 @@ def _quorum(config: Config, given: Any) -> int | None:
         return None
     needed = given["stalled"]
     if len(given) > 1 or type(needed) is not int or not 1 <= needed <= tasks:
-        raise ConfigError(f"{STOPPING}: {_told(given)} must be {{stalled: k}}, k from 1 to {tasks}, the number of heads")
+        raise ConfigError(
+            f"{STOPPING}: {_told(given)} must be {{stalled: k}}, k from 1 to {tasks}, the number of heads"
+        )
     return needed
 
 
 def _score(config: Config, key: str, given: Any, mode: str = "auto", min_delta: float = 0.0) -> Score:
     if given == "all_stalled" or (isinstance(given, dict) and "stalled" in given):
-        raise ConfigError(f"{key}: {_told(given)} is for callbacks.early_stopping alone; name a number such as valid/loss")
+        raise ConfigError(
+            f"{key}: {_told(given)} is for callbacks.early_stopping alone; name a number such as valid/loss"
+        )
     single = _single(config, given)
     if mode != "auto" and single is None:
         raise ConfigError(f"{key[:-7]}mode: {mode} is for one number; a sum's direction is known: leave it at auto")
@@ -211,9 +213,10 @@ def _check_number(config: Config, key: str, name: str, known: list[str]) -> None
     if name not in known and not (part == "valid" and of_the_table):
         raise ConfigError(f"{key}: '{name}' is not a number of the epoch row{did_you_mean(name, known)}")
     if name in _TOTALS and weights_move(config):
+        own = f"valid/{config.heads[0]}/loss"
         raise ConfigError(
-            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting better; "
-            f"write auto (the mean of the tasks' losses) or a task's own number such as valid/{config.heads[0]}/loss"
+            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting "
+            f"better; write auto (the mean of the tasks' losses) or a task's own number such as {own}"
         )
 
 

@@ -16,6 +16,7 @@ from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
 from hybrid_trainer.data.weights import average_uniqueness
 from hybrid_trainer.types import TargetSpec
 
+
 @TARGET_BUILDERS.register("triple_barrier")
 def build_triple_barrier(name: str, table: Table, config: TripleBarrierTarget) -> Target:
     """The barrier that the bars (t, t + horizon] touch first, by their highs and lows; none of them: time_out.

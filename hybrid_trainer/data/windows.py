@@ -140,7 +140,7 @@ class WindowLoader:
         return islice(self._ordered(), first, None)
 
     def places(self, number: int) -> slice:
-        """Where in `rows` the rows of batch `number`, in their own order, come from: of several, this process's share."""
+        """Which of `rows`, in their own order, are those of batch `number`; of several processes, this one's share."""
         first = number * self.batch_size
         own, of = self.share
         return slice(first + own, min(first + self.batch_size, len(self.rows)), of)

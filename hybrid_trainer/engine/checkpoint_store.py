@@ -56,7 +56,7 @@ class CheckpointStore:
                 remove_checkpoint(old)
 
     def save_best(self, epoch: int, weights: dict[str, Any], task: str | None = None) -> None:
-        """Write the weights of the epoch that is the best so far, or the best for a task; before the state that says so."""
+        """Write the weights of the best epoch so far, or of the best for a task; before the state that says so."""
         if self.writes:
             save_checkpoint(self.best_path(epoch, task), {"epoch": epoch, "model": weights})
 
@@ -106,7 +106,9 @@ class CheckpointStore:
 
     def _kinds(self) -> list[str]:
         """`last`, `best`, and `best-TASK` of each task that has one here."""
-        found = {name.rpartition("-")[0] for path in self.folder.glob("best-*.pt*") if (name := path.name.split(".")[0])}
+        found = {
+            name.rpartition("-")[0] for path in self.folder.glob("best-*.pt*") if (name := path.name.split(".")[0])
+        }
         return ["last", "best", *sorted(found - {"best"})]
 
     def _named(self, kind: str, ending: str) -> list[Path]:

@@ -25,7 +25,7 @@ _SHOWN = 50  # categories of one input
 
 
 def results_table(results: list[TaskResult]) -> str:
-    """Each task's main test metrics beside the strongest baseline of each, as plain text; report/metrics.json has all."""
+    """Each task's main test metrics beside the strongest baseline of each, as plain text."""
     table = RichTable(title="Test split, best checkpoint", title_justify="left")
     for name, side in (
         ("task", "left"),

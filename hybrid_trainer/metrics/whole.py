@@ -62,7 +62,8 @@ def auroc(probabilities: Tensor, target: Tensor) -> float:
         return math.nan
     if classes == 2:
         return area_under_curve(probabilities[:, 1], target == 1)
-    areas = [area_under_curve(probabilities[:, one], target == one) for one in target.unique().tolist()]
+    own = [(probabilities[:, one], target == one) for one in range(classes)]
+    areas = [area_under_curve(*each) for each in own if bool(each[1].any())]
     return sum(areas) / len(areas)
 
 

@@ -182,8 +182,10 @@ def test_the_best_epoch_of_each_task_is_kept_beside_the_overall_one(tmp_path: Pa
 
 
 def test_the_tasks_bests_go_on_from_their_state(tmp_path: Path) -> None:
-    first, second, without = per_task(tmp_path), per_task(tmp_path), Checkpoint(
-        CheckpointStore(tmp_path), Monitor("valid/loss")
+    first, second, without = (
+        per_task(tmp_path),
+        per_task(tmp_path),
+        Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss")),
     )
     for monitor in (first.monitor, *first.tasks.values()):
         monitor.update({"epoch": 1, "valid/loss": 1.0, "valid/signal/mcc": 0.5, "valid/range/r2": NAN})

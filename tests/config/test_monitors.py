@@ -74,7 +74,9 @@ def test_auto_is_the_total_loss_where_its_weights_are_fixed_and_the_mean_of_shar
         other = learned(given, kind)
         assert monitors.of_checkpoint(other) == monitors.of_stopping(other) == monitors.of_schedule(other) == mean
     said = monitors.told_of_auto(given)
-    assert said is not None and said.endswith("auto is the mean of the tasks' validation losses, since the weights in valid/loss are learned")
+    assert said is not None and said.endswith(
+        "auto is the mean of the tasks' validation losses, since the weights in valid/loss are learned"
+    )
 
 
 def test_only_monitors_that_are_auto_and_looked_at_are_told() -> None:
@@ -90,8 +92,8 @@ def test_a_total_whose_weights_are_learned_is_refused_with_what_to_write(key: st
     consistency.check(learned(with_monitor(key, name), "fixed"))
     for monitor in (name, {name: 1.0}):
         assert refused(learned(with_monitor(key, monitor))) == (
-            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting better; "
-            "write auto (the mean of the tasks' losses) or a task's own number such as valid/signal/loss"
+            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting "
+            "better; write auto (the mean of the tasks' losses) or a task's own number such as valid/signal/loss"
         )
     consistency.check(learned(with_monitor(key, "valid/signal/loss")))
 
@@ -116,7 +118,9 @@ def test_a_sums_direction_is_known() -> None:
     )
     given = with_monitor(monitors.STOPPING, "all_stalled", mode="min")
     assert refused(given).startswith("callbacks.early_stopping.mode: min is for one number")
-    assert refused(learned(with_monitor(monitors.CHECKPOINT, "auto", mode="min"))).startswith("callbacks.checkpoint.mode")
+    assert refused(learned(with_monitor(monitors.CHECKPOINT, "auto", mode="min"))).startswith(
+        "callbacks.checkpoint.mode"
+    )
 
 
 def test_tasks_stall_by_their_own_metric_and_patience() -> None:

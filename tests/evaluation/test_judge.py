@@ -11,11 +11,14 @@ import torch
 from scipy import stats
 from sklearn import metrics as sk
 
+from hybrid_trainer import build
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
+from hybrid_trainer.engine.collect import collect
 from hybrid_trainer.evaluation import judge, report, task_bests
 from hybrid_trainer.evaluation.judge import TaskBest, TaskResult, as_json, evaluate, headline
 from hybrid_trainer.metrics import Metric, metric_for
+from hybrid_trainer.seeding import seed_everything
 from hybrid_trainer.types import METRICS, TargetSpec, whole_metric_names
 from tests.conftest import price_frame
 from tests.evaluation.conftest import dataset_of
@@ -260,6 +263,20 @@ def test_the_information_coefficient_is_the_mean_over_the_dates(five: tuple[Conf
     spec = result.spec
     ratio = np.exp(2 * (label[:, 0] - (said * spec.scale[0] + spec.shift[0])))
     assert result.metrics["qlike"] == pytest.approx((ratio - np.log(ratio) - 1).mean(), rel=1e-5)
+
+
+def test_validation_says_what_the_judge_says_of_the_same_rows(five: tuple[Config, Dataset]) -> None:
+    """In an epoch, batch by batch, with dates; here at once."""
+    config, data = five
+    seed_everything(0, deterministic=True, threads=1)
+    on = build.machine(config)
+    trainer = build.trainer(config, build.model_spec(config, data), data, on, [])
+    row = trainer.evaluate(data.loader("valid", 7), "valid")
+    outputs = collect(trainer.model, data.loader("valid", 50), on.precision)
+    for result in evaluate(data, outputs, config.active_targets, "valid"):
+        said = {name: row[f"valid/{result.spec.name}/{name}"] for name in result.metrics}
+        assert said == pytest.approx(result.metrics, rel=1e-4, abs=1e-5, nan_ok=True)
+        assert not np.isnan(said.get("ic", 0.0))
 
 
 def test_of_baselines_one_whose_metric_is_no_number_is_never_the_strongest(results: dict[str, TaskResult]) -> None:

@@ -16,6 +16,7 @@ from hybrid_trainer.data.vocabulary import Vocabulary
 from hybrid_trainer.evaluation.judge import TaskResult, evaluate
 from hybrid_trainer.evaluation.report import model_card, results_table, write_predictions
 from hybrid_trainer.links import to_prediction
+
 TASKS = {"signal": "signal_probs", "volatility": "volatility_pred", "regime": "regime_probs", "sl_tp": "sl_tp_pred"}
 
 
