@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
+import shlex
+from itertools import zip_longest
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -233,3 +237,16 @@ def test_a_sum_comes_from_the_command_line() -> None:
     chosen = monitors.of_stopping(given)
     assert isinstance(chosen, Stalls) and (chosen.needed, chosen.patience["signal"]) == (2, 8)
     assert list(chosen.scores["signal"].weights) == ["valid/signal/macro_f1"]
+
+
+def test_what_the_page_shows_is_how_it_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```text\n(.*?)```", page, flags=re.S)
+    lines = [shlex.split(line) for line in block.splitlines()]
+    assert len(lines) == 5
+    checkpoint, stopping = (
+        [line for line in lines if "checkpoint" in line[0]],
+        [line for line in lines if "early" in line[0]],
+    )
+    for one, other in zip_longest(checkpoint, stopping, fillvalue=[]):
+        make_config(*one, *other)
