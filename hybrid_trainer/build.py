@@ -20,6 +20,7 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config import monitors
 from hybrid_trainer.config.balancing import BY_TASK
 from hybrid_trainer.config.consistency import columns_without_past
 from hybrid_trainer.config.data import SyntheticData
@@ -49,7 +50,7 @@ from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.losses import make_losses
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
-from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.monitor import monitor_of, stopper_of
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.trainer import Trainer
 
@@ -118,6 +119,7 @@ def trainer(
     Args:
         ranks: the processes that train together.
     """
+    monitors.check_classes(config, data.specs)
     model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
@@ -265,7 +267,7 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
     if settings.kind == "plateau":
         return Plateau(
             optimizer,
-            Monitor(settings.monitor),
+            monitor_of(monitors.of_schedule(config)),
             factor=settings.factor,
             patience=settings.patience,
             min_learning_rate=settings.min_learning_rate,
@@ -294,11 +296,14 @@ def callbacks(
     """
     settings = config.callbacks
     stopping = settings.early_stopping
-    stop = EarlyStopping(Monitor(stopping.monitor, stopping.mode, stopping.min_delta), stopping.patience)
+    stop = EarlyStopping(stopper_of(monitors.of_stopping(config)), stopping.patience)
     checkpoint = settings.checkpoint
     save = Checkpoint(
         CheckpointStore(run_path / "checkpoints", writes=ranks.first),
-        Monitor(checkpoint.monitor, checkpoint.mode),
+        monitor_of(monitors.of_checkpoint(config)),
+        tasks={task: monitor_of(score) for task, score in monitors.of_tasks(config).items()}
+        if checkpoint.per_task
+        else None,
         every_steps=checkpoint.every_steps,
         every_minutes=checkpoint.every_minutes
         if ranks.alone
@@ -321,9 +326,15 @@ def callbacks(
     return chosen
 
 
+def checkpoint_of(trainer: Trainer) -> Checkpoint:
+    """The callback that keeps the best epochs."""
+    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    return checkpoint
+
+
 def load_best(trainer: Trainer) -> int:
     """Give the trainer's model the weights of its best epoch; returns which that was."""
-    (checkpoint,) = [callback for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+    checkpoint = checkpoint_of(trainer)
     best = checkpoint.monitor.best_epoch
     if best is None:
         raise TrainingError(

@@ -31,7 +31,17 @@ _MADE_OF = (
     "training.losses",
     "training.balancing",
 )
-_FIXED = (*_MADE_OF, "callbacks.checkpoint.monitor", "callbacks.checkpoint.mode")  # by which the best weights were kept
+# By which the best weights were kept.
+_BEST_BY = tuple(
+    f"callbacks.{key}" for key in ("checkpoint.monitor", "checkpoint.mode", "checkpoint.per_task", "task_metrics")
+)
+_FIXED = (*_MADE_OF, *_BEST_BY)
+_ONE_VALUE = (
+    "callbacks.checkpoint.monitor",
+    "callbacks.early_stopping.monitor",
+    "training.schedule.monitor",
+    "callbacks.task_metrics",
+)
 _MAY_CHANGE = ("data.path", "data.cache", "data.in_memory_mib")
 _OF_THE_EPOCH = ("training.batch_size", "training.accumulate")
 _NOT_OF_THE_RUN = ("paths.", "run.", "callbacks.progress", "callbacks.resources", "training.resume", "training.reshard")
@@ -63,10 +73,10 @@ def _losses(config: Config) -> dict[str, Any]:
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; an empty mapping is a value."""
+    """{"a": {"b": 1}} -> {"a.b": 1}; an empty mapping is a value, as is what a monitor is made of."""
     found: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and f"{prefix}{name}" not in _ONE_VALUE:
             found |= flat(value, f"{prefix}{name}.")
         else:
             found[f"{prefix}{name}"] = value

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from hybrid_trainer import attempts, memory
+from hybrid_trainer.config import monitors
 from hybrid_trainer.config.axes import cores
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget
@@ -99,7 +100,7 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
     from hybrid_trainer.engine.device import gpus
-    from hybrid_trainer.evaluation import judge, report
+    from hybrid_trainer.evaluation import judge, report, task_bests
 
     on = build.machine(config)
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
@@ -113,6 +114,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     if overrides is None:
         _report_data(config, run, table, data)
     _log_split(data)
+    if said := monitors.told_of_auto(config):
+        log.info("%s", said)
     spec = build.model_spec(config, data)
     marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
     looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
@@ -128,9 +131,11 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
     trainer.fit(*loaders(config, data, ranks))
 
+    bests = task_bests.task_bests(trainer, build.checkpoint_of(trainer), data, config.training.batch_size)
     best_epoch = build.load_best(trainer)
     outputs = collect(trainer.model, data.loader("test", config.training.batch_size), on.precision)
     results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
+    results = task_bests.beside(results, bests)
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
 
@@ -261,12 +266,17 @@ def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor
 def _summarise(
     config: Config, run: RunDirectory, trainer: Trainer, results: list[TaskResult], best_epoch: int, bundle: Path
 ) -> None:
+    from hybrid_trainer import build
     from hybrid_trainer.evaluation.report import results_table
+    from hybrid_trainer.evaluation.task_bests import line
 
     log.info("%s", trainer.stop_reason or "all epochs done")
     log.info("\n%s\n", results_table(results))
+    for result in results:
+        if result.task_best is not None:
+            log.info("%s", line(result))
     facts: dict[str, Any] = {
-        "best epoch": f"{best_epoch} of {trainer.epoch} (by {config.callbacks.checkpoint.monitor})",
+        "best epoch": f"{best_epoch} of {trainer.epoch} (by {build.checkpoint_of(trainer).monitor.metric})",
         "config": f"{run.path / 'config.yaml'} ({' '.join(run.record['overrides']) or 'defaults'})",
         "model": bundle,
         "metrics": run.report / "metrics.json",

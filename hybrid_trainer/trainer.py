@@ -17,6 +17,7 @@ from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.allocator import memory_kept
 from hybrid_trainer.engine.graphs import StepGraph
 from hybrid_trainer.engine.interruption import Interruption
+from hybrid_trainer.engine.kept import KeptOutputs
 from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
@@ -207,13 +208,15 @@ class Trainer:
         self.ranks.like_first(model.buffers())  # statistics of a batch norm: each process has those of its own shares
         tally = EpochTally(self.stepper.criterion, self.device)
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
-        for batch in loader:
+        kept = KeptOutputs(loader, self.stepper.criterion.specs)
+        for number, batch in enumerate(loader):
             parts, outputs = self.stepper.forward(batch, None, model)
             watch.add(self.ranks.sum_of(parts.sums))
             tally.add(batch, parts, outputs)
+            kept.add(number, outputs)
             self._look()
         watch.raise_if_bad(self.epoch + 1, len(loader), part)
-        return tally.added_up(self.ranks).compute(part)
+        return tally.added_up(self.ranks).compute(part) | kept.compute(part, self.ranks)
 
     def _begin_sums(self) -> None:
         self.tally.reset()

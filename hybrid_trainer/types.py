@@ -5,6 +5,7 @@ Shape legend: B batch, T time, F feature, C context column, K categorical input,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -22,13 +23,43 @@ EpochRow = dict[str, float]
 METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss"),
     "regression": ("mae", "rmse", "r2"),
-    "quantile": ("pinball", "mae", "rmse", "coverage_error"),
+    "quantile": ("pinball", "mae", "rmse", "coverage", "coverage_error"),
     "forecast": ("mse", "mae"),
 }
-"""The metrics of each kind of head, in the order in which they are shown."""
+"""The metrics of each kind of head that add up while batches pass, for every part; in the order of showing."""
 
-LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error"})
+WHOLE_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": ("auroc", "ece"),
+    "regression": ("spearman", "ic"),
+    "quantile": (),
+    "forecast": (),
+}
+"""Those that need all rows of a part at once: for valid and test alone. `whole_metric_names` has those of a task."""
+
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error", "ece", "qlike"})
 """Of all numbers in an epoch row, those that are better when they are smaller."""
+
+JUDGED_BY = {"coverage": "coverage_error"}
+"""Numbers of which neither more nor less is better, and the metric that judges them."""
+
+MOST_CLASSES = 50
+"""A task with more classes has no recall per class, and no area under a curve."""
+
+
+def recall_names(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """recall_down, recall_flat, ...: a metric per class; by number where two names would look alike."""
+    names = tuple(f"recall_{re.sub(r'[^0-9A-Za-z_]+', '_', label)}" for label in labels)
+    return names if len(set(names)) == len(names) else tuple(f"recall_{number}" for number in range(len(labels)))
+
+
+def whole_metric_names(kind: Kind, labels: tuple[str, ...], *, log_volatility: bool = False) -> tuple[str, ...]:
+    """A task's metrics that need all rows of a part at once, in the order in which they are shown.
+
+    Args:
+        labels: the classes' or numbers' names. log_volatility: as of the task's TargetSpec.
+    """
+    of_classes = recall_names(labels) if kind == "classification" and len(labels) <= MOST_CLASSES else ()
+    return (*WHOLE_METRICS[kind], *of_classes, *(("qlike",) if log_volatility and kind == "regression" else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +80,7 @@ class TargetSpec:
         quantiles: the probabilities of a quantile head, increasing, 0.5 among them.
         spread: whether the head tells a standard deviation beside each number: it has `dim` further outputs.
         borders: class borders that were fitted on training rows (threshold_quantiles); else empty.
+        log_volatility: whether the number is the log of a volatility, which has a metric of its own (qlike).
     """
 
     name: str
@@ -62,6 +94,7 @@ class TargetSpec:
     quantiles: tuple[float, ...] = ()
     borders: tuple[float, ...] = ()
     spread: bool = False
+    log_volatility: bool = False
 
     @property
     def outputs(self) -> int:

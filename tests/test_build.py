@@ -20,7 +20,7 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
-from hybrid_trainer.config.consistency import known_monitors
+from hybrid_trainer.config.monitors import known_monitors
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.sources import load_table

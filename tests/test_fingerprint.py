@@ -127,3 +127,19 @@ def test_what_gives_the_rows_their_order_stays_in_the_middle_of_an_epoch(tmp_pat
 def test_the_metric_of_the_best_weights_may_not_change(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^callbacks\.checkpoint\.mode: a resumed run cannot change it"):
         fingerprint.refuse_if_it_cannot_fit(state(marks(tmp_path)), marks(tmp_path, "callbacks.checkpoint.mode=max"))
+
+
+def test_nor_may_what_they_are_summed_of_nor_what_each_task_is_judged_by(tmp_path: Path) -> None:
+    """A term that joins a sum is no key of its own, which an older version might not have known."""
+    key = "callbacks.checkpoint.monitor"
+    one, two = (f"{key}={{valid/signal/mcc:1.0{more}}}" for more in ("", ",valid/volatility/r2:0.5"))
+    auto, summed, more = (marks(tmp_path, *given) for given in ([], [one], [two]))
+    tasks = marks(tmp_path, "callbacks.task_metrics.signal=auroc", "callbacks.early_stopping.monitor=all_stalled")
+    for before, now, told in ((summed, more, key), (summed, auto, key), (auto, tasks, "callbacks.task_metrics")):
+        with pytest.raises(ConfigError, match=rf"^{told}: a resumed run cannot change it"):
+            fingerprint.refuse_if_it_cannot_fit(state(before), now)
+    tasks["config"]["callbacks.task_metrics"] = {}
+    fingerprint.refuse_if_it_cannot_fit(state(auto), tasks)  # what stops training may change
+    tasks["config"]["callbacks.checkpoint.per_task"] = True
+    with pytest.raises(ConfigError, match=r"^callbacks\.checkpoint\.per_task: a resumed run cannot change it"):
+        fingerprint.refuse_if_it_cannot_fit(state(auto), tasks)

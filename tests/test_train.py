@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.config.compose import load_config
+from hybrid_trainer.config.monitors import CHECKPOINT, SCHEDULE, STOPPING
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.errors import RunDirError, TableError, TrainingError, UserError
@@ -160,6 +161,28 @@ def test_the_best_checkpoint_by_another_metric_is_the_one_that_is_saved(prices_c
     scores = [row["valid/signal/macro_f1"] for row in history(run)]
     assert record(run)["best_epoch"] == scores.index(max(scores)) + 1
     assert record(run)["metrics"]["valid/signal/macro_f1"] == max(scores)
+
+
+def test_the_best_epoch_of_each_task_is_kept_and_tested_on_request(prices_csv: Path, tmp_path: Path) -> None:
+    overrides = ["callbacks.checkpoint.per_task=true", "callbacks.task_metrics={volatility:spearman}"]
+    run = start(prices_csv, tmp_path, "training.epochs=4", "training.learning_rate=0.05", *overrides)
+    rows, tested = history(run), said_in(run, "report/metrics.json")
+    for task, metric in {"signal": "mcc", "volatility": "spearman"}.items():
+        scores = [row[f"valid/{task}/{metric}"] for row in rows]
+        best = tested[task]["task_best"]
+        assert (best["epoch"], best["by"]) == (scores.index(max(scores)) + 1, f"valid/{task}/{metric}")
+        assert best["metrics"].keys() == tested[task]["model"].keys()
+        if best["epoch"] == record(run)["best_epoch"]:
+            assert best["metrics"] == tested[task]["model"]
+        assert (run / f"checkpoints/best-{task}-{best['epoch']:04}.pt").exists()
+        assert f"best for {task}: epoch {best['epoch']} (by valid/{task}/{metric})" in (run / "train.log").read_text()
+    assert {tested[task]["task_best"]["epoch"] for task in tested} != {record(run)["best_epoch"]}
+
+
+def test_what_auto_looks_at_is_told(finished: Path) -> None:
+    said = (finished / "train.log").read_text()
+    assert said.count(f"{', '.join((CHECKPOINT, STOPPING, SCHEDULE))}: auto is valid/loss\n") == 1
+    assert f"best epoch {record(finished)['best_epoch']} of 3 (by valid/loss)" in said
 
 
 def test_one_head_alone_is_trained_tested_and_saved(prices_csv: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.callbacks.base import Callback
@@ -20,6 +21,7 @@ class Checkpoint(Callback):
 
     Args:
         store: where they go. monitor: decides what is best.
+        tasks: decide what is best for each task; its weights are kept as well.
         every_steps: write the state after so many steps of an epoch as well; None: not by steps.
         every_minutes: and when the last one is so long ago; None: not by time.
         fingerprint: what the run computes with and on, plain types; kept in each state.
@@ -30,12 +32,14 @@ class Checkpoint(Callback):
         store: CheckpointStore,
         monitor: Monitor,
         *,
+        tasks: Mapping[str, Monitor] | None = None,
         every_steps: int | None = None,
         every_minutes: float | None = None,
         fingerprint: dict[str, Any] | None = None,
     ) -> None:
         self.store = store
         self.monitor = monitor
+        self.tasks = dict(tasks or {})
         self.every_steps = every_steps
         self.every_minutes = every_minutes
         self.fingerprint = fingerprint or {}
@@ -54,8 +58,12 @@ class Checkpoint(Callback):
 
     def epoch_end(self, trainer: Trainer) -> None:
         """Write the best weights and the state; 'improved?' is the monitor's answer alone."""
-        if self.monitor.update(trainer.history[-1]):
+        row = trainer.history[-1]
+        if self.monitor.update(row):
             self.store.save_best(trainer.epoch, trainer.evaluated_weights())
+        for task, monitor in self.tasks.items():
+            if monitor.update(row):
+                self.store.save_best(trainer.epoch, trainer.evaluated_weights(), task)
         self._save(trainer)
 
     def interrupted(self, trainer: Trainer) -> None:
@@ -63,14 +71,19 @@ class Checkpoint(Callback):
         self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
-        extra = {"best_epoch": self.monitor.best_epoch, "fingerprint": self.fingerprint}
+        bests = {task: monitor.best_epoch for task, monitor in self.tasks.items()}
+        extra = {"best_epoch": self.monitor.best_epoch, "task_bests": bests, "fingerprint": self.fingerprint}
         self.store.save_last(trainer.state_dict() | extra)
         self._saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """The monitor's."""
-        return {"monitor": self.monitor.state_dict()}
+        """The monitors'."""
+        tasks = {"tasks": {task: monitor.state_dict() for task, monitor in self.tasks.items()}} if self.tasks else {}
+        return {"monitor": self.monitor.state_dict()} | tasks
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a former state."""
+        """Take over a former state; the monitor of a task that is not in it begins anew."""
         self.monitor.load_state_dict(state["monitor"])
+        for task, of_task in state.get("tasks", {}).items():
+            if task in self.tasks:
+                self.tasks[task].load_state_dict(of_task)

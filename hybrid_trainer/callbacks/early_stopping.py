@@ -1,11 +1,11 @@
-"""Stop training when the monitor has not improved for `patience` epochs."""
+"""Stop training when the monitor has not improved for `patience` epochs, or enough tasks have not by their own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.callbacks.base import Callback
-from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.monitor import Monitor, Quorum
 
 if TYPE_CHECKING:
     from hybrid_trainer.trainer import Trainer
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class EarlyStopping(Callback):
     """Carries the decision; the monitor makes it."""
 
-    def __init__(self, monitor: Monitor, patience: int) -> None:
+    def __init__(self, monitor: Monitor | Quorum, patience: int) -> None:
         self.monitor = monitor
         self.patience = patience
 
@@ -28,13 +28,8 @@ class EarlyStopping(Callback):
         self._judge(trainer)
 
     def _judge(self, trainer: Trainer) -> None:
-        if self.monitor.stalled >= self.patience:
-            best = "it was never a number"
-            if self.monitor.best is not None:
-                best = f"its best was {self.monitor.best:.6g} in epoch {self.monitor.best_epoch}"
-            trainer.stop_reason = (
-                f"early stopping: {self.monitor.metric} has not improved for {self.patience} epochs; {best}"
-            )
+        if why := self.monitor.why_stalled(self.patience):
+            trainer.stop_reason = f"early stopping: {why}"
 
     def state_dict(self) -> dict[str, Any]:
         """The monitor's."""

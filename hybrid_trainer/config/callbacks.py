@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
+
+_MONITOR = (
+    "a number of the epoch row, such as valid/signal/macro_f1; or a weighted sum: "
+    "{NUMBER: weight, ..., normalise: true}; "
+    "auto: valid/loss, or the mean of the tasks' losses where their weights are learned"
+)
 
 
 @dataclass(kw_only=True)
@@ -12,23 +19,31 @@ class EarlyStoppingConfig:
     """Stop when the monitor no longer improves."""
 
     enabled: bool = key(True, "stop early at all")
-    monitor: str = key("valid/loss", "a number of the epoch row, such as valid/loss or valid/signal/macro_f1")
+    monitor: Any = key("auto", f"{_MONITOR}; or all_stalled, or {{stalled: k}}: all tasks, or k, by their own metric")
     mode: str = key("auto", "min | max | auto (by what the metric means)")
     patience: int = key(5, "epochs without improvement before training stops")
+    task_patience: dict[str, int] = key(
+        {}, "monitor=all_stalled or {stalled: k}: a task's own patience: TASK: epochs; `patience` where not given"
+    )
     min_delta: float = key(0.0, "a smaller change is no improvement")
 
     def __post_init__(self) -> None:
         check_choice("callbacks.early_stopping.mode", self.mode, ["auto", "min", "max"])
         check_range("callbacks.early_stopping.patience", self.patience, low=1)
         check_range("callbacks.early_stopping.min_delta", self.min_delta, low=0)
+        for task, epochs in self.task_patience.items():
+            check_range(f"callbacks.early_stopping.task_patience.{task}", epochs, low=1)
 
 
 @dataclass(kw_only=True)
 class CheckpointConfig:
     """Keep the best epoch (which is tested and saved as the model) and all state of the last one, to resume from."""
 
-    monitor: str = key("valid/loss", "a number of the epoch row, such as valid/loss or valid/signal/macro_f1")
+    monitor: Any = key("auto", _MONITOR)
     mode: str = key("auto", "min | max | auto (by what the metric means)")
+    per_task: bool = key(
+        False, "keep the best epoch for each task, too, by its callbacks.task_metrics: checkpoints/best-TASK-EPOCH.pt"
+    )
     every_steps: int | None = key(None, "also within an epoch, after so many steps; null: not by steps")
     every_minutes: float | None = key(10.0, "also within an epoch, when the last is so long ago; null: not by time")
 
@@ -68,6 +83,9 @@ class CallbacksConfig:
     """All callbacks."""
 
     name: str = key("default", "which callbacks section")
+    task_metrics: dict[str, str] = key(
+        {}, "by which metric each task is judged on its own: TASK: metric; mcc, r2, pinball or mse where not given"
+    )
     early_stopping: EarlyStoppingConfig = key(EarlyStoppingConfig(), "stop when nothing improves")
     checkpoint: CheckpointConfig = key(CheckpointConfig(), "keep the best and the last epoch")
     tensorboard: TensorBoardConfig = key(TensorBoardConfig(), "curves for TensorBoard")

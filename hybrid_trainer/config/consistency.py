@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.config import monitors
 from hybrid_trainer.config.balancing import RATIOS
 from hybrid_trainer.config.data import PRICE_COLUMNS, context_key
 from hybrid_trainer.config.losses import DEFAULT_LOSS, LOSS_CONFIGS, LossConfig, names_for
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget, FutureTarget, TargetConfig
 from hybrid_trainer.errors import ConfigError, did_you_mean
-from hybrid_trainer.types import METRICS, Kind
+from hybrid_trainer.types import Kind
 
 
 def check(config: Config) -> None:
@@ -21,15 +22,9 @@ def check(config: Config) -> None:
     _check_embeddings(config)
     _check_split_column(config)
     _check_forecasts(config)
-    known = known_monitors(config)
-    monitors = {
-        "callbacks.checkpoint.monitor": config.callbacks.checkpoint.monitor,
-        "callbacks.early_stopping.monitor": config.callbacks.early_stopping.monitor,
-        "training.schedule.monitor": config.training.schedule.monitor,
-    }
-    for key, monitor in monitors.items():
-        if monitor not in known:
-            raise ConfigError(f"{key}: '{monitor}' is not a number of the epoch row{did_you_mean(monitor, known)}")
+    _check_tasks("callbacks.task_metrics", list(config.callbacks.task_metrics), config)
+    _check_tasks("callbacks.early_stopping.task_patience", list(config.callbacks.early_stopping.task_patience), config)
+    monitors.check(config)
 
 
 def kind_of(config: Config, task: str) -> Kind:
@@ -42,16 +37,6 @@ def loss_of(config: Config, task: str) -> LossConfig:
     """The loss of a task: the one that training.losses names, else the default of its kind."""
     named: LossConfig | None = config.training.losses.get(task)
     return named or LOSS_CONFIGS.get(DEFAULT_LOSS[kind_of(config, task)], f"training.losses.{task}")()
-
-
-def known_monitors(config: Config) -> list[str]:
-    """Every number of an epoch row that can be monitored."""
-    found = []
-    for part in ("valid", "train"):
-        found.append(f"{part}/loss")
-        for task in config.heads:
-            found += [f"{part}/{task}/{metric}" for metric in ("loss", *METRICS[kind_of(config, task)])]
-    return found
 
 
 def _check_heads(config: Config) -> None:

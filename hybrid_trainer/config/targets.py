@@ -13,6 +13,11 @@ _HORIZONS = "several horizons in place of horizon: the target becomes one per ho
 _QUANTILES = "predict these quantiles in place of the number: increasing, 0.5 among them, such as [0.1, 0.5, 0.9]"
 
 
+SIGNAL_CLASSES = {3: ("down", "flat", "up"), 5: ("strong_down", "down", "flat", "up", "strong_up")}
+REGIME_CLASSES = ("bear", "range", "bull")
+BARRIERS = ("stop_loss", "time_out", "take_profit")
+
+
 @dataclass(kw_only=True)
 class TargetConfig:
     """What every target says; a row's label interval is (t, t + horizon] in bars of its instrument."""
@@ -29,6 +34,16 @@ class TargetConfig:
     def head_kind(self) -> Kind:
         """What the head of this target tells."""
         return "regression"
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes' names; none for numbers, None where only the table knows them."""
+        return ()
+
+    @property
+    def log_volatility(self) -> bool:
+        """Whether the number is the log of a volatility."""
+        return False
 
     @property
     def rows_behind(self) -> int:
@@ -97,6 +112,11 @@ class SignalTarget(PriceTarget):
             raise ConfigError(f"thresholds: {self.thresholds} must be {want} positive, increasing number(s)")
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """From down to up."""
+        return SIGNAL_CLASSES[self.classes]
+
+    @property
     def head_kind(self) -> Kind:
         """Classes."""
         return "classification"
@@ -117,6 +137,11 @@ class VolatilityTarget(PriceTarget):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_quantiles(self.quantiles)
+
+    @property
+    def log_volatility(self) -> bool:
+        """It is."""
+        return True
 
     @property
     def head_kind(self) -> Kind:
@@ -140,6 +165,11 @@ class RegimeTarget(PriceTarget):
         check_range("threshold", self.threshold, above=0, high=1)
         if self.threshold_quantiles is not None:
             _check_probabilities("threshold_quantiles", self.threshold_quantiles, 2)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of the three regimes."""
+        return REGIME_CLASSES
 
     @property
     def head_kind(self) -> Kind:
@@ -183,6 +213,11 @@ class TripleBarrierTarget(PriceTarget):
         check_range("take_profit", self.take_profit, above=0)
         check_range("stop_loss", self.stop_loss, above=0)
         check_range("lookback", self.lookback, low=2)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Of the three barriers."""
+        return BARRIERS
 
     @property
     def head_kind(self) -> Kind:
@@ -250,6 +285,11 @@ class ColumnTarget(TargetConfig):
         _check_quantiles(self.quantiles)
         if self.quantiles and self.kind == "classification":
             raise ConfigError("quantiles: classes have none; use kind=regression")
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What stands in the column."""
+        return None if self.kind == "classification" else ()
 
     @property
     def head_kind(self) -> Kind:

@@ -20,7 +20,7 @@ class ScheduleConfig:
         "none: keep it; plateau: lower it per epoch when the monitor stalls; cosine, onecycle: move it per step",
     )
     warmup_steps: int = key(0, "steps over which it rises at the start (onecycle rises by itself)")
-    monitor: str = key("valid/loss", "what the plateau schedule looks at")
+    monitor: Any = key("auto", "what the plateau schedule looks at, as callbacks.checkpoint.monitor")
     factor: float = key(0.5, "by which the learning rate is multiplied")
     patience: int = key(2, "epochs without improvement before the learning rate is lowered")
     min_learning_rate: float = key(1e-5, "never below this")

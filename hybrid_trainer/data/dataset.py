@@ -67,7 +67,12 @@ class Dataset:
             device=self.device,
             workers=_WORKERS if self.tensors.mapped or self.tensors.features.device.type != self.device.type else 0,
             share=share,
+            moments=self.moments(part) if shuffle_seed is None else None,
         )
+
+    def moments(self, part: str) -> torch.Tensor:
+        """(R,) int64, the time of each decision row of a part, ns since 1970."""
+        return torch.from_numpy(np.asarray(self.table.timestamp[self.split.rows[part]], dtype=np.int64))
 
 
 def panel_tensors(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from hybrid_trainer.config.targets import RegimeTarget, SignalTarget, SlTpTarget, VolatilityTarget
+from hybrid_trainer.config.targets import (
+    REGIME_CLASSES,
+    SIGNAL_CLASSES,
+    RegimeTarget,
+    SignalTarget,
+    SlTpTarget,
+    VolatilityTarget,
+)
 from hybrid_trainer.data.ahead import classes, future, future_extreme, future_sum, per_row
 from hybrid_trainer.data.features import Bars, Values, average_true_range, log_return, root_mean_square_return
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
 from hybrid_trainer.types import TargetSpec
-
-SIGNAL_CLASSES = {3: ("down", "flat", "up"), 5: ("strong_down", "down", "flat", "up", "strong_up")}
-REGIME_CLASSES = ("bear", "range", "bull")
 
 
 @TARGET_BUILDERS.register("signal")
@@ -45,7 +51,7 @@ def build_volatility(name: str, table: Table, config: VolatilityTarget) -> Targe
         log_squares: Values = np.log(squares)
         return 0.5 * log_squares
 
-    spec = number_spec(name, config.horizon, "log_volatility", config.quantiles)
+    spec = replace(number_spec(name, config.horizon, "log_volatility", config.quantiles), log_volatility=True)
     values = per_row(table, realised, behind=config.rows_behind, ahead=config.horizon)
     return Target(spec=spec, values=values[:, None])
 

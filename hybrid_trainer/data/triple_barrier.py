@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybrid_trainer.config.targets import TripleBarrierTarget
+from hybrid_trainer.config.targets import BARRIERS, TripleBarrierTarget
 from hybrid_trainer.data.ahead import future, per_row
 from hybrid_trainer.data.features import Bars, Values, root_mean_square_return
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
 from hybrid_trainer.data.weights import average_uniqueness
 from hybrid_trainer.types import TargetSpec
-
-BARRIERS = ("stop_loss", "time_out", "take_profit")
 
 
 @TARGET_BUILDERS.register("triple_barrier")

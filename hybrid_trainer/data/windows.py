@@ -90,6 +90,7 @@ class WindowLoader:
         device: where the batches go; None: where the panel is.
         workers: threads that gather batches ahead, in the same order; 0: each batch when it is asked for.
         share: (number, of how many): the part of every batch that is gathered here; others gather the rest.
+        moments: (R,) int64, the time of each decision row, for metrics by date; None: not known.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class WindowLoader:
         device: torch.device | None = None,
         workers: int = 0,
         share: tuple[int, int] = (0, 1),
+        moments: Tensor | None = None,
     ) -> None:
         self.panel = panel
         self.rows = rows.to(panel.features.device)
@@ -111,6 +113,7 @@ class WindowLoader:
         self.device = device or panel.features.device
         self.workers = workers
         self.share = share
+        self.moments = moments
         self.epoch = 0
         self.time_window = time_window
         # Every window of the panel as a row of T * F numbers, in the panel's own memory: neighbours overlap. A row is
@@ -135,6 +138,12 @@ class WindowLoader:
     def batch_rows(self, first: int = 0) -> Iterator[Tensor]:
         """The (B,) decision rows of each batch of the epoch from number `first` on."""
         return islice(self._ordered(), first, None)
+
+    def places(self, number: int) -> slice:
+        """Which of `rows`, in their own order, are those of batch `number`; of several processes, this one's share."""
+        first = number * self.batch_size
+        own, of = self.share
+        return slice(first + own, min(first + self.batch_size, len(self.rows)), of)
 
     def gather(self, rows: Tensor) -> Batch:
         """Gather the windows and labels of (B,) decision rows."""

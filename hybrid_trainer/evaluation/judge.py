@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -12,8 +13,21 @@ from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.evaluation.baselines import baselines
-from hybrid_trainer.metrics import metric_for
-from hybrid_trainer.types import LOWER_IS_BETTER, TargetSpec
+from hybrid_trainer.metrics import metric_for, whole_metrics
+from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER, TargetSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskBest:
+    """The epoch that was the best for one task, on the test rows.
+
+    Attributes:
+        epoch: which it was. by: the number of the epoch row that chose it. metrics: the task's, of its weights.
+    """
+
+    epoch: int
+    by: str
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +39,7 @@ class TaskResult:
         metrics: the model's. baselines: each baseline's, by its name.
         strongest: for each metric the baseline that is best by it, which is the hardest to beat.
         oracle: what could be reached at best, where that is known (data=synthetic).
+        task_best: of the checkpoint that was the best for this task, where such are kept.
     """
 
     spec: TargetSpec
@@ -33,15 +48,27 @@ class TaskResult:
     baselines: dict[str, dict[str, float]]
     strongest: dict[str, str]
     oracle: dict[str, float] | None = None
+    task_best: TaskBest | None = None
 
     def baseline(self, metric: str) -> float:
         """The strongest baseline's value of a metric."""
         return self.baselines[self.strongest[metric]][metric]
 
     def beaten(self, metric: str) -> bool:
-        """Whether the model is better than the strongest baseline by one metric."""
+        """Whether the model is better than the strongest baseline by one metric, or by the one that judges it."""
+        metric = JUDGED_BY.get(metric, metric)
         ours, theirs = self.metrics[metric], self.baseline(metric)
         return ours < theirs if metric in LOWER_IS_BETTER else ours > theirs
+
+    def verdict(self, metric: str) -> str:
+        """The model beside the strongest baseline: better, same or worse; nothing where one of them is no number."""
+        if self.beaten(metric):
+            return "better"
+        metric = JUDGED_BY.get(metric, metric)
+        ours, theirs = self.metrics[metric], self.baseline(metric)
+        if math.isnan(ours) or math.isnan(theirs):
+            return ""
+        return "same" if ours == theirs else "worse"
 
 
 def evaluate(
@@ -58,13 +85,12 @@ def evaluate(
     """
     results = []
     known = oracles or {}
-    rows = torch.from_numpy(data.split.rows[part])
+    rows, moment = torch.from_numpy(data.split.rows[part]), data.moments(part)
     for target in data.targets:
         spec = target.spec
-        label = data.tensors.labels(spec.name, rows.to(data.tensors.features.device)).cpu()
-        mask = data.tensors.mask[spec.name].cpu()[rows].float()
+        label, mask = _labels(data, spec.name, rows)
         said = {
-            base.name: _metrics(base.spec, base.raw, label, mask)
+            base.name: _metrics(base.spec, base.raw, label, mask, moment)
             for base in baselines(data, target, configs[spec.name], part)
         }
         strongest = {metric: _best(said, metric) for metric in next(iter(said.values()))}
@@ -72,26 +98,40 @@ def evaluate(
             TaskResult(
                 spec=spec,
                 rows=int(mask.sum()),
-                metrics=_metrics(spec, outputs[spec.name], label, mask),
+                metrics=_metrics(spec, outputs[spec.name], label, mask, moment),
                 baselines=said,
                 strongest=strongest,
-                oracle=_metrics(spec, known[spec.name][rows], label, mask) if spec.name in known else None,
+                oracle=_metrics(spec, known[spec.name][rows], label, mask, moment) if spec.name in known else None,
             )
         )
     return results
 
 
+def metrics_of(data: Dataset, spec: TargetSpec, raw: Tensor, part: str = "test") -> dict[str, float]:
+    """The metrics of one task's (R, D) raw outputs for the decision rows of a part."""
+    rows = torch.from_numpy(data.split.rows[part])
+    return _metrics(spec, raw, *_labels(data, spec.name, rows), data.moments(part))
+
+
+def _labels(data: Dataset, task: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels and mask of (R,) rows."""
+    label = data.tensors.labels(task, rows.to(data.tensors.features.device)).cpu()
+    return label, data.tensors.mask[task].cpu()[rows].float()
+
+
 def _best(said: dict[str, dict[str, float]], metric: str) -> str:
+    """The best by a metric, or by the one that judges it; whose value is no number comes last."""
+    metric = JUDGED_BY.get(metric, metric)
     sign = 1 if metric in LOWER_IS_BETTER else -1
-    return min(said, key=lambda name: sign * said[name][metric])
+    return min(said, key=lambda name: (math.isnan(said[name][metric]), sign * said[name][metric]))
 
 
-def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor) -> dict[str, float]:
+def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor, moment: Tensor) -> dict[str, float]:
     metric = metric_for(spec, torch.device("cpu"))
     for start in range(0, len(mask), PIECE):  # little memory, and a count of float32 is exact up to 16 million
         rows = slice(start, start + PIECE)
         metric.update(raw[rows], label[rows], mask[rows])
-    return metric.compute()
+    return metric.compute() | whole_metrics(spec, raw, label, mask, moment)
 
 
 def as_json(results: list[TaskResult]) -> dict[str, Any]:
@@ -104,6 +144,7 @@ def as_json(results: list[TaskResult]) -> dict[str, Any]:
             "baselines": result.baselines,
             "strongest_baseline": result.strongest,
             **({"oracle": result.oracle} if result.oracle else {}),
+            **({"task_best": asdict(result.task_best)} if result.task_best else {}),
         }
         for result in results
     }

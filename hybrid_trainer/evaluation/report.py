@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from hybrid_trainer.data.vocabulary import INSTRUMENT, UNKNOWN
 from hybrid_trainer.evaluation.judge import TaskResult
 from hybrid_trainer.inference.predictor import lists, prediction_frame
 from hybrid_trainer.runs.atomic import replacing
-from hybrid_trainer.types import LOWER_IS_BETTER
+from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER, METRICS
 
 _SHOWN = 50  # categories of one input
 
 
 def results_table(results: list[TaskResult]) -> str:
-    """Each task's test metrics beside the strongest baseline of each, as plain text."""
+    """Each task's main test metrics beside the strongest baseline of each, as plain text."""
     table = RichTable(title="Test split, best checkpoint", title_justify="left")
     for name, side in (
         ("task", "left"),
@@ -39,23 +40,39 @@ def results_table(results: list[TaskResult]) -> str:
     if known:
         table.add_column("oracle", justify="right")
     for result in results:
-        for index, (metric, value) in enumerate(result.metrics.items()):
-            better = "better" if result.beaten(metric) else ("same" if value == result.baseline(metric) else "worse")
-            arrow = "↓" if metric in LOWER_IS_BETTER else "↑"
+        shown = _main_metrics(result)
+        for index, metric in enumerate(shown):
             table.add_row(
                 result.spec.name if not index else "",
-                f"{metric} {arrow}",
-                f"{value:.4f}",
+                f"{metric} {_arrow(metric)}".rstrip(),
+                f"{result.metrics[metric]:.4f}",
                 f"{result.baseline(metric):.4f}",
                 result.strongest[metric],
-                better,
+                result.verdict(metric),
                 *([f"{result.oracle[metric]:.4f}" if result.oracle else ""] if known else []),
-                end_section=index == len(result.metrics) - 1,
+                end_section=index == len(shown) - 1,
             )
     console = Console(file=io.StringIO(), width=100, color_system=None)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+def _main_metrics(result: TaskResult) -> list[str]:
+    """What the terminal shows: no recall per class, no calibration, and nothing that is no number on both sides."""
+    return [
+        metric
+        for metric, value in result.metrics.items()
+        if not metric.startswith("recall_")
+        and metric != "ece"
+        and (metric in METRICS[result.spec.kind] or not (math.isnan(value) and math.isnan(result.baseline(metric))))
+    ]
+
+
+def _arrow(metric: str) -> str:
+    if metric in JUDGED_BY:
+        return ""
+    return "↓" if metric in LOWER_IS_BETTER else "↑"
 
 
 def write_predictions(path: Path, data: Dataset, outputs: dict[str, Tensor], part: str = "test") -> None:

@@ -143,3 +143,58 @@ def test_the_state_is_written_when_the_last_one_is_long_ago(tmp_path: Path, monk
     trainer = make_trainer(epochs=1, callbacks=[Minute(), checkpoint])
     trainer.fit(make_loader(PANEL, 10, 22, batch_size=2), make_loader(PANEL, 30, 37))
     assert seen == [3, 6, 0]
+
+
+# The best epoch for each task.
+
+
+def per_task(folder: Path) -> Checkpoint:
+    tasks = {"signal": Monitor("valid/signal/mcc"), "range": Monitor("valid/range/r2")}
+    return Checkpoint(CheckpointStore(folder), Monitor("valid/loss"), tasks=tasks)
+
+
+SCRIPTS = {
+    "valid/loss": [3.0, 2.0, 2.5, 2.5],
+    "valid/signal/mcc": [0.1, 0.2, 0.3, 0.2],
+    "valid/range/r2": [NAN, NAN, NAN, NAN],
+}
+
+
+def test_the_best_epoch_of_each_task_is_kept_beside_the_overall_one(tmp_path: Path) -> None:
+    recorder, checkpoint = Recorder(), per_task(tmp_path)
+    scripted = [Scripted(name, values) for name, values in SCRIPTS.items()]
+    trainer = make_trainer(epochs=4, callbacks=[*scripted, recorder, checkpoint])
+    trainer.fit(make_loader(PANEL, 10, 25), make_loader(PANEL, 30, 37))
+    assert files(tmp_path) == [
+        "best-0001.pt",
+        "best-0002.pt",
+        "best-signal-0002.pt",  # the newest two of each
+        "best-signal-0003.pt",
+        "last-0003-0000000.pt",
+        "last-0004-0000000.pt",
+    ]
+    state = last(tmp_path)
+    assert (state["best_epoch"], state["task_bests"]) == (2, {"signal": 3, "range": None})
+    assert state["callbacks"]["Checkpoint"] == checkpoint.state_dict()
+    store = CheckpointStore(tmp_path)
+    assert same(dict(store.load_best(3, CPU, "signal")), recorder.weights[2])
+    assert same(dict(store.load_best(2, CPU)), recorder.weights[1])
+
+
+def test_the_tasks_bests_go_on_from_their_state(tmp_path: Path) -> None:
+    first, second, without = (
+        per_task(tmp_path),
+        per_task(tmp_path),
+        Checkpoint(CheckpointStore(tmp_path), Monitor("valid/loss")),
+    )
+    for monitor in (first.monitor, *first.tasks.values()):
+        monitor.update({"epoch": 1, "valid/loss": 1.0, "valid/signal/mcc": 0.5, "valid/range/r2": NAN})
+    state = json.loads(json.dumps(first.state_dict()))
+    second.load_state_dict(state)
+    assert second.state_dict() == first.state_dict()
+    assert (second.tasks["signal"].best, second.tasks["range"].stalled) == (0.5, 1)
+    without.load_state_dict(state)
+    assert without.state_dict() == {"monitor": first.monitor.state_dict()}
+    third = per_task(tmp_path)
+    third.load_state_dict(without.state_dict())  # the tasks' bests begin anew
+    assert third.monitor.best == 1.0 and third.tasks["signal"].best is None

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
-from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.monitor import Monitor, Quorum
 from hybrid_trainer.trainer import Trainer
 from tests.engine.helpers import Scripted, make_loader, make_panel, make_trainer
 
@@ -68,3 +68,32 @@ def test_the_callback_goes_on_from_its_state() -> None:
     trainer.history.append({"epoch": 4, "valid/loss": 1.5})
     second.epoch_end(trainer)
     assert trainer.stop_reason is not None and "in epoch 1" in trainer.stop_reason
+
+
+def test_training_stops_when_no_task_has_improved_by_its_own_metric() -> None:
+    """signal stalls from epoch 2 on, range from epoch 4; each has a patience of its own."""
+    quorum = Quorum({"signal": Monitor("valid/signal/mcc"), "range": Monitor("valid/range/r2")}, 2, {"signal": 3})
+    scripts = [
+        Scripted("valid/signal/mcc", [0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4]),
+        Scripted("valid/range/r2", [0.1, 0.2, 0.3, 0.0, 0.0, 0.0, 0.0]),
+    ]
+    trainer = make_trainer(epochs=7, callbacks=[*scripts, EarlyStopping(quorum, 2)])
+    trainer.fit(make_loader(PANEL, 10, 17), make_loader(PANEL, 30, 37))
+    assert trainer.epoch == 5
+    assert trainer.stop_reason == (
+        "early stopping: 2 of 2 tasks have stalled (2 needed): "
+        "valid/signal/mcc has not improved for 3 epochs; its best was 0.5 in epoch 1 | "
+        "valid/range/r2 has not improved for 2 epochs; its best was 0.3 in epoch 3"
+    )
+
+
+def test_a_resumed_run_that_looks_at_tasks_now_begins_anew() -> None:
+    one, tasks = EarlyStopping(Monitor("valid/loss"), 1), EarlyStopping(Quorum({"a": Monitor("valid/a/mcc")}, 1, {}), 1)
+    one.monitor.update({"epoch": 1, "valid/loss": 1.0})
+    one.monitor.update({"epoch": 2, "valid/loss": 1.0})
+    tasks.load_state_dict(one.state_dict())
+    trainer = make_trainer()
+    tasks.fit_start(trainer)
+    assert trainer.stop_reason is None
+    one.fit_start(trainer)
+    assert trainer.stop_reason is not None

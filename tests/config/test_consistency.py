@@ -63,27 +63,6 @@ def test_the_kind_of_a_task_follows_from_its_target(task: str, kind: str) -> Non
     assert consistency.kind_of(config(), task) == kind
 
 
-def test_the_monitors_are_the_loss_and_the_metrics_of_each_active_head() -> None:
-    given = config(model=HybridModelConfig(heads=["signal", "yield_"]))
-    assert consistency.known_monitors(given) == [
-        f"{part}/{metric}"
-        for part in ("valid", "train")
-        for metric in (
-            "loss",
-            "signal/loss",
-            "signal/accuracy",
-            "signal/balanced_accuracy",
-            "signal/macro_f1",
-            "signal/mcc",
-            "signal/log_loss",
-            "yield_/loss",
-            "yield_/mae",
-            "yield_/rmse",
-            "yield_/r2",
-        )
-    ]
-
-
 def test_a_head_needs_a_target() -> None:
     given = config(model=HybridModelConfig(heads=["signal", "volatilty"]))
     assert refused(given) == "model.heads: 'volatilty' is not in data.targets; did you mean 'volatility'?"
@@ -187,24 +166,6 @@ def test_only_the_instrument_and_the_tables_categories_can_be_embedded() -> None
     text = "model.embeddings.sectr: not a categorical input; did you mean 'sector'?"
     assert refused(config(data=with_sector, model=misspelt)) == text
     consistency.check(config(model=HybridModelConfig(embeddings={})))
-
-
-@pytest.mark.parametrize(
-    ("section", "name"), [("callbacks", "checkpoint"), ("callbacks", "early_stopping"), ("training", "schedule")]
-)
-def test_what_is_monitored_is_a_number_of_the_epoch_row(section: str, name: str) -> None:
-    given = config(model=HybridModelConfig(heads=["signal"]))
-    part = getattr(getattr(given, section), name)
-    for known in ("valid/signal/macro_f1", "train/loss", "valid/signal/loss"):
-        part.monitor = known
-        consistency.check(given)
-    part.monitor = "valid/signal/macro_f"
-    assert refused(given) == (
-        f"{section}.{name}.monitor: 'valid/signal/macro_f' is not a number of the epoch row; "
-        "did you mean 'valid/signal/macro_f1'?"
-    )
-    part.monitor = "valid/regime/macro_f1"  # a target, but not an active head
-    assert refused(given).startswith(f"{section}.{name}.monitor: 'valid/regime/macro_f1' is not a number")
 
 
 @pytest.mark.parametrize("key", ["features", "categories"])

@@ -10,8 +10,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from hybrid_trainer.config.compose import load_config
-from hybrid_trainer.config.consistency import kind_of, known_monitors
+from hybrid_trainer.config.consistency import kind_of
 from hybrid_trainer.config.horizons import spread_horizons
+from hybrid_trainer.config.monitors import known_monitors
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import (
     ColumnTarget,

@@ -18,7 +18,7 @@ from hybrid_trainer.data.windows import PanelTensors
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.schedules import Cosine, Plateau, Schedule
 from hybrid_trainer.errors import TrainingError
-from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.monitor import Monitor, Quorum, WeightedSum
 from hybrid_trainer.trainer import Trainer
 from tests.engine.helpers import CPU, make_loader, make_panel, make_stepper, weights
 
@@ -77,15 +77,16 @@ class Fit:
     max_rollbacks: int = 0
     panel: PanelTensors = PANEL
     callbacks: Callable[[], list[Callback]] = list
+    per_task: bool = False
 
     def trainer(self, seed: int = 0) -> Cut:
         """A new trainer; another seed stands for a process that has none of the first one's state."""
         stepper = make_stepper(seed, **self.step)
         stepper.scaler.set_growth_interval(2)  # by default so long that a short fit would see one scale alone
         callbacks = [
-            EarlyStopping(Monitor("valid/signal/macro_f1"), self.patience),
+            EarlyStopping(self._stopper(), self.patience),
             *self.callbacks(),
-            Checkpoint(MemoryStore(), Monitor("valid/loss")),
+            Checkpoint(MemoryStore(), self._chooser(), tasks=own_monitors() if self.per_task else None),
         ]
         return Cut(
             stepper,
@@ -96,6 +97,14 @@ class Fit:
             accumulate=self.accumulate,
             max_rollbacks=self.max_rollbacks,
         )
+
+    def _stopper(self) -> Monitor | Quorum:
+        return Quorum(own_monitors(), 2, {"range": 1}) if self.per_task else Monitor("valid/signal/macro_f1")
+
+    def _chooser(self) -> Monitor:
+        if not self.per_task:
+            return Monitor("valid/loss")
+        return Monitor(WeightedSum({"valid/signal/loss": 1.0, "valid/range/mae": 0.5}, normalise=True))
 
     def outcome(self, trainer: Trainer) -> State:
         """Fit to the end; everything that must not depend on interruptions."""
@@ -111,6 +120,7 @@ class Fit:
             "history": trainer.history,
             "stop_reason": trainer.stop_reason,
             "best_epoch": checkpoint.monitor.best_epoch,
+            "task_bests": {task: monitor.best_epoch for task, monitor in checkpoint.tasks.items()},
             "error": error,
         }
 
@@ -119,6 +129,11 @@ class Fit:
         trainer = self.trainer(seed=99)
         trainer.load_state_dict(state)
         return self.outcome(trainer)
+
+
+def own_monitors() -> dict[str, Monitor]:
+    """A monitor for each task."""
+    return {"signal": Monitor("valid/signal/loss"), "range": Monitor("valid/range/r2")}
 
 
 def with_an_infinite_label(panel: PanelTensors, row: int) -> PanelTensors:
@@ -162,6 +177,9 @@ def balanced(kind: str, **step: Any) -> Fit:
 FITS = {
     "fp16": Fit(step={"precision": "fp16", "dropout": 0.3}, schedule=cosine),
     "plateau": Fit(step={"learning_rate": 0.1, "dropout": 0.1}, schedule=plateau, accumulate=1, epochs=7, patience=3),
+    "per task": Fit(
+        step={"learning_rate": 0.1, "dropout": 0.1}, schedule=cosine, accumulate=1, epochs=7, per_task=True
+    ),
     "not finite": Fit(
         step={"optimizer": "sgd", "skip_bad": True, "ema_decay": 0.8},
         schedule=cosine,

@@ -57,7 +57,7 @@ NOT_NOTICED = {
 @pytest.fixture(autouse=True)
 def some_batches_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics add up two or three of these small batches at a time: of an epoch, some are summed and some wait."""
-    monkeypatch.setattr("hybrid_trainer.metrics.AT_ONCE", 40)
+    monkeypatch.setattr("hybrid_trainer.metrics.streaming.AT_ONCE", 40)
 
 
 @cache

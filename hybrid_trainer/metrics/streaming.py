@@ -173,7 +173,8 @@ class RegressionMetric(Streaming):
 class QuantileMetric(Streaming):
     """Pinball loss (the mean over the quantiles), MAE and RMSE of the median, all in units; and how honest a range is.
 
-    `coverage_error` is |share of labels in [first, last quantile] - the share that should be there|.
+    `coverage` is the share of labels in [first, last quantile], `coverage_error` its distance from the share that
+    should be there.
     """
 
     def __init__(self, spec: TargetSpec, device: torch.device) -> None:
@@ -203,6 +204,7 @@ class QuantileMetric(Streaming):
             "pinball": loss * scale,
             "mae": absolute * scale,
             "rmse": math.sqrt(squared) * scale,
+            "coverage": inside,
             "coverage_error": abs(inside - nominal),
         }
 

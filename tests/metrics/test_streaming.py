@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import Tensor
 
-from hybrid_trainer import metrics
 from hybrid_trainer.links import to_scaled, to_units
-from hybrid_trainer.metrics import ClassificationMetric, RegressionMetric, metric_for
+from hybrid_trainer.metrics import streaming
+from hybrid_trainer.metrics.streaming import ClassificationMetric, RegressionMetric, metric_for
 from hybrid_trainer.types import METRICS, Link, TargetSpec
 
 CPU = torch.device("cpu")
@@ -288,6 +288,7 @@ def test_quantile_metrics_equal_scikit_learns_in_units(seed: int, rows: int, bat
             "pinball": np.mean(losses),
             "mae": sk.mean_absolute_error(label, predicted[:, 1]),
             "rmse": sk.root_mean_squared_error(label, predicted[:, 1]),
+            "coverage": inside,
             "coverage_error": abs(inside - 0.85),
         },
         rel=1e-6,
@@ -348,9 +349,9 @@ def test_a_metric_is_the_same_however_many_batches_wait_and_goes_on_from_its_sta
 ) -> None:
     straight, added = metric_for(spec, CPU), metric_for(spec, CPU)
     ((raw, target, mask),) = batches_of(spec, 600)
-    monkeypatch.setattr(metrics, "AT_ONCE", 1)
+    monkeypatch.setattr(streaming, "AT_ONCE", 1)
     straight.update(raw, target, mask)
-    monkeypatch.setattr(metrics, "AT_ONCE", at_once)
+    monkeypatch.setattr(streaming, "AT_ONCE", at_once)
     cut = metric_for(spec, CPU)
     for batch in batches_of(spec, 7):
         added.update(*batch)
@@ -373,4 +374,4 @@ def test_what_waits_is_bounded_and_its_state_holds_no_more_than_it() -> None:
         waiting = metric.state_dict()["waiting"]
         most = max(most, sum(raw.numel() for raw, _, _ in waiting))
         assert all(raw.untyped_storage().nbytes() == 64 * 3 * 4 for raw, _, _ in waiting)
-    assert metrics.AT_ONCE - 64 * 3 <= most < metrics.AT_ONCE
+    assert streaming.AT_ONCE - 64 * 3 <= most < streaming.AT_ONCE
