@@ -124,8 +124,7 @@ def known_monitors(config: Config) -> list[str]:
 
 def weights_move(config: Config) -> bool:
     """Whether the tasks' weights in the total loss change while the model is trained."""
-    balancing = getattr(config.training, "balancing", None)
-    return getattr(balancing, "kind", "fixed") not in _CONSTANT_WEIGHTS
+    return config.training.balancing.kind not in _CONSTANT_WEIGHTS
 
 
 def told_of_auto(config: Config) -> str | None:
@@ -140,7 +139,7 @@ def told_of_auto(config: Config) -> str | None:
         return None
     meant = "valid/loss"
     if weights_move(config):
-        meant = "the mean of the tasks' validation losses, since the weights in valid/loss are learned"
+        meant = "the mean of the tasks' validation losses, since the tasks' weights are learned"
     return f"{', '.join(keys)}: auto is {meant}"
 
 
@@ -213,10 +212,14 @@ def _check_number(config: Config, key: str, name: str, known: list[str]) -> None
     if name not in known and not (part == "valid" and of_the_table):
         raise ConfigError(f"{key}: '{name}' is not a number of the epoch row{did_you_mean(name, known)}")
     if name in _TOTALS and weights_move(config):
-        own = f"valid/{config.heads[0]}/loss"
+        own, kind = f"valid/{config.heads[0]}/loss", config.training.balancing.kind
+        why = (
+            f"is a sum whose weights training.balancing.kind={kind} moves, so it falls without any task getting better"
+            if name == "train/loss"
+            else f"is the sum by training.loss_weights, which training.balancing.kind={kind} does not minimise"
+        )
         raise ConfigError(
-            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting "
-            f"better; write auto (the mean of the tasks' losses) or a task's own number such as {own}"
+            f"{key}: {name} {why}; write auto (the mean of the tasks' losses) or a task's own number such as {own}"
         )
 
 

@@ -7,12 +7,12 @@ import re
 import shlex
 from itertools import zip_longest
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hybrid_trainer.config import consistency, monitors
+from hybrid_trainer.config.balancing import BalancingConfig
 from hybrid_trainer.config.callbacks import CallbacksConfig, CheckpointConfig, EarlyStoppingConfig
 from hybrid_trainer.config.data import UsStocksData
 from hybrid_trainer.config.model import HybridModelConfig
@@ -36,7 +36,7 @@ def with_monitor(key: str, monitor: Any, heads: list[str] | None = None, **more:
 
 def learned(given: Config, kind: str = "uncertainty") -> Config:
     """The same, but the tasks' weights move."""
-    given.training.balancing = SimpleNamespace(kind=kind)  # type: ignore[attr-defined]
+    given.training.balancing = BalancingConfig(kind=kind)
     return given
 
 
@@ -79,7 +79,7 @@ def test_auto_is_the_total_loss_where_its_weights_are_fixed_and_the_mean_of_shar
         assert monitors.of_checkpoint(other) == monitors.of_stopping(other) == monitors.of_schedule(other) == mean
     said = monitors.told_of_auto(given)
     assert said is not None and said.endswith(
-        "auto is the mean of the tasks' validation losses, since the weights in valid/loss are learned"
+        "auto is the mean of the tasks' validation losses, since the tasks' weights are learned"
     )
 
 
@@ -91,13 +91,26 @@ def test_only_monitors_that_are_auto_and_looked_at_are_told() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("name", ["valid/loss", "train/loss"])
-def test_a_total_whose_weights_are_learned_is_refused_with_what_to_write(key: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (
+            "train/loss",
+            "is a sum whose weights training.balancing.kind=uncertainty moves, so it falls without any task "
+            "getting better",
+        ),
+        (
+            "valid/loss",
+            "is the sum by training.loss_weights, which training.balancing.kind=uncertainty does not minimise",
+        ),
+    ],
+)
+def test_a_total_whose_weights_are_learned_is_refused_with_what_to_write(key: str, name: str, why: str) -> None:
     consistency.check(learned(with_monitor(key, name), "fixed"))
     for monitor in (name, {name: 1.0}):
         assert refused(learned(with_monitor(key, monitor))) == (
-            f"{key}: {name} is a sum whose weights training.balancing moves, so it falls without any task getting "
-            "better; write auto (the mean of the tasks' losses) or a task's own number such as valid/signal/loss"
+            f"{key}: {name} {why}; write auto (the mean of the tasks' losses) or a task's own number such as "
+            "valid/signal/loss"
         )
     consistency.check(learned(with_monitor(key, "valid/signal/loss")))
 
