@@ -39,6 +39,11 @@ def test_what_makes_a_graph_impossible_is_said(
     assert found is None if reason is None else found is not None and reason in found
 
 
+def test_a_step_that_takes_gradients_task_by_task_is_no_graph() -> None:
+    found = why_not(Precision("any", CUDA, None), accumulate=1, panel_device=CUDA, gradients_by="training.balancing")
+    assert found == "training.balancing takes the gradient of each task by itself"
+
+
 class FakeGraphs:
     """Stands for CUDA's part on a CPU: a capture records what would run, and a replay runs it."""
 
