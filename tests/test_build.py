@@ -14,6 +14,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from hybrid_trainer import build, prepare
+from hybrid_trainer.balancing import Balancing
+from hybrid_trainer.balancing.dwa import DynamicWeightAverage
+from hybrid_trainer.balancing.gradnorm import GradNorm
+from hybrid_trainer.balancing.pcgrad import PCGrad
+from hybrid_trainer.balancing.uncertainty import Uncertainty
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
@@ -246,6 +251,57 @@ def test_the_config_reaches_optimizer_criterion_and_stepper(tmp_path: Path) -> N
     signal = F.cross_entropy(outputs["signal"], batch.targets["signal"])
     volatility = F.mse_loss(outputs["volatility"], batch.targets["volatility"])
     torch.testing.assert_close(parts.total, signal + 0.5 * volatility)
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"),
+    [
+        ("fixed", Balancing),
+        ("uncertainty", Uncertainty),
+        ("dwa", DynamicWeightAverage),
+        ("gradnorm", GradNorm),
+        ("pcgrad", PCGrad),
+    ],
+)
+def test_the_config_reaches_balancing_losses_and_probe(tmp_path: Path, kind: str, made: type[Balancing]) -> None:
+    overrides = [
+        f"training.balancing.kind={kind}",
+        "training.balancing.alpha=0.5",
+        "training.balancing.temperature=3",
+        "training.losses.signal={name: focal, gamma: 1.5}",
+        "training.task_gradients_every=7",
+        *(f"{key}.monitor=valid/signal/loss" for key in ("callbacks.checkpoint", "callbacks.early_stopping")),
+        "training.schedule.monitor=valid/signal/loss",
+    ]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, *overrides)
+    stepper = make_trainer(tmp_path, config, data).stepper
+    assert type(stepper.balancing) is made
+    assert getattr(stepper.balancing, "alpha", 0.5) == 0.5 and getattr(stepper.balancing, "temperature", 3) == 3
+    assert stepper.probe is not None and stepper.probe.every == 7
+    groups = stepper.optimizer.param_groups
+    assert [len(group["params"]) for group in groups[2:]] == [1] * (kind in ("uncertainty", "gradnorm"))
+    batch = next(iter(data.loader("train", 20)))
+    parts, outputs = stepper.forward(batch)
+    log_p = F.log_softmax(outputs["signal"], dim=1)[torch.arange(20), batch.targets["signal"]]
+    torch.testing.assert_close(parts.means[0], (-((1 - log_p.exp()) ** 1.5) * log_p).mean())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("training.balancing.kind=pcgrad", "training.balancing.kind=pcgrad"),
+        ("training.task_gradients_every=2", "training.task_gradients_every"),
+    ],
+)
+def test_a_compiled_model_goes_through_its_graph_once(
+    tmp_path: Path, given: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitors = [f"callbacks.{which}.monitor=valid/signal/loss" for which in ("checkpoint", "early_stopping")]
+    monitors += ["training.schedule.monitor=valid/signal/loss"]
+    config, data = make_data(tmp_path, price_frame(), *TINY_RUN, "training.compile=inductor", given, *monitors)
+    trainer = make_trainer(tmp_path, config, data)
+    assert trainer.stepper.run is trainer.model
+    assert caplog.messages[0].startswith(f"training.compile=inductor: {said} goes through each step's graph several")
 
 
 def test_the_best_is_known_for_given_borders_alone() -> None:

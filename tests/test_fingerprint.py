@@ -73,6 +73,16 @@ def test_other_data_and_another_torch_are_told(tmp_path: Path) -> None:
         ("model.lstm_units=16", "model.lstm_units: a resumed run cannot change it: it was 8 and would be 16"),
         ("data.clip=null", "data.clip: a resumed run cannot change it: it was 10.0 and would be null"),
         ("seed=3", "seed: a resumed run cannot change it: it was 0 and would be 3"),
+        (
+            "training.losses.signal={name: focal, gamma: 3}",
+            "training.losses: a resumed run cannot change it: it was {'signal': {'name': 'cross_entropy', "
+            "'label_smoothing': 0.0}, 'volatility': {'name': 'huber', 'delta': 1.0}} and would be {'signal': {'name': "
+            "'focal', 'gamma': 3.0}, 'volatility': {'name': 'huber', 'delta': 1.0}}",
+        ),
+        (
+            "training.balancing.kind=pcgrad",
+            "training.balancing.kind: a resumed run cannot change it: it was fixed and would be pcgrad",
+        ),
         ("training.optimizer=sgd", "training.optimizer: a resumed run cannot change it: it was adamw and would be sgd"),
     ],
 )

@@ -112,7 +112,7 @@ def test_every_epoch_has_its_own_order_of_the_rows_and_every_row_once() -> None:
     trainer = make_trainer(epochs=2)
     seen: list[Tensor] = []
     step = trainer.stepper.train
-    trainer.stepper.train = lambda group: (seen.append(group[0].row), step(group))[1]  # type: ignore[method-assign]
+    trainer.stepper.train = lambda group, look: (seen.append(group[0].row), step(group, look))[1]  # type: ignore[method-assign]
     fit(trainer, shuffle_seed=3)
     epochs = [torch.cat(seen[:4]), torch.cat(seen[4:])]
     assert all(rows.sort().values.tolist() == list(range(10, 38)) for rows in epochs)

@@ -79,9 +79,10 @@ def surgery(products: Tensor, order: Tensor) -> Tensor:
     Returns:
         (K,) what each gradient is multiplied by.
     """
-    parts = torch.eye(len(products), dtype=products.dtype, device=products.device)  # (K, K): row i is task i's
+    units = torch.eye(len(products), dtype=products.dtype, device=products.device)
+    parts = units  # (K, K): row i is what is in task i's projected gradient
     sizes = products.diagonal().clamp(min=_TINY)
     for other in order.unbind(dim=1):  # (K,) whom each task meets
         against = (parts * products[other]).sum(dim=1)  # (K,) inner product of what is left and the other's gradient
-        parts = parts.scatter_add(1, other[:, None], (-against.clamp(max=0) / sizes[other])[:, None])
+        parts = parts - units[other] * (against.clamp(max=0) / sizes[other])[:, None]
     return parts.sum(dim=0)

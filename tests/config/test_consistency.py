@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from hybrid_trainer.config import consistency
+from hybrid_trainer.config.balancing import BalancingConfig
+from hybrid_trainer.config.callbacks import CallbacksConfig, CheckpointConfig, EarlyStoppingConfig
 from hybrid_trainer.config.data import TableData, UsStocksData
 from hybrid_trainer.config.forecasters import DLinearModelConfig, PatchTSTModelConfig
 from hybrid_trainer.config.model import HybridModelConfig
@@ -21,7 +23,7 @@ from hybrid_trainer.config.targets import (
     SlTpTarget,
     VolatilityTarget,
 )
-from hybrid_trainer.config.training import TrainingConfig
+from hybrid_trainer.config.training import ScheduleConfig, TrainingConfig
 from hybrid_trainer.errors import ConfigError
 
 TARGETS = {
@@ -101,6 +103,28 @@ def test_a_task_of_the_training_is_an_active_head(key: str) -> None:
 )
 def test_a_loss_fits_the_kind_of_its_task(task: str, loss: str, text: str) -> None:
     assert refused(config(training=TrainingConfig(losses={task: loss}))) == f"training.losses.{task}: {text}"
+
+
+@pytest.mark.parametrize("kind", ["fixed", "uncertainty", "dwa", "gradnorm", "pcgrad"])
+def test_a_loss_that_may_be_negative_has_no_ratio(kind: str) -> None:
+    monitor = "valid/signal/loss"
+    given = config(
+        training=TrainingConfig(
+            losses={"volatility": "gaussian"},
+            balancing=BalancingConfig(kind=kind),
+            schedule=ScheduleConfig(monitor=monitor),
+        ),
+        callbacks=CallbacksConfig(
+            early_stopping=EarlyStoppingConfig(monitor=monitor), checkpoint=CheckpointConfig(monitor=monitor)
+        ),
+    )
+    if kind in ("fixed", "pcgrad"):
+        consistency.check(given)
+    else:
+        assert refused(given) == (
+            f"training.balancing.kind: {kind} needs losses that are never below zero, which 'gaussian' of task "
+            "'volatility' is not; use fixed or pcgrad"
+        )
 
 
 def test_some_head_must_have_a_weight() -> None:

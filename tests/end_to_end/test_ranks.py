@@ -50,6 +50,20 @@ def test_two_processes_equal_one_to_rounding(here: Path) -> None:
     assert sorted(path.name for path in (here / "outputs").iterdir()) == ["one", "two"]  # the second writes nothing
 
 
+def test_two_processes_balance_tasks_as_one_does(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradient surgery adds whole gradients up by itself; the probe's are added up as well."""
+    run = [*RUN, "training.balancing.kind=pcgrad", "training.task_gradients_every=2", "training.epochs=2"]
+    run += [f"callbacks.{which}.monitor=valid/signal/loss" for which in ("checkpoint", "early_stopping")]
+    run += ["training.schedule.kind=none", "training.schedule.monitor=valid/signal/loss"]
+    together(here, *run, "run.id=two")
+    monkeypatch.chdir(here)
+    assert main.run([*run, "run.id=one"]) == 0
+    ours, theirs = (history(here / "outputs" / name) for name in ("two", "one"))
+    assert "train/gradient_cosine/signal/volatility" in theirs[0]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(other, rel=2e-3, abs=2e-4)
+
+
 def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> None:
     run = [*RUN, "model.dropout=0.3", "callbacks.early_stopping.enabled=false"]
     together(here, *run, "training.epochs=40", "run.id=straight")

@@ -39,6 +39,11 @@ def test_what_makes_a_graph_impossible_is_said(
     assert found is None if reason is None else found is not None and reason in found
 
 
+def test_a_step_that_takes_gradients_task_by_task_is_no_graph() -> None:
+    found = why_not(Precision("any", CUDA, None), accumulate=1, panel_device=CUDA, gradients_by="training.balancing")
+    assert found == "training.balancing takes the gradient of each task by itself"
+
+
 class FakeGraphs:
     """Stands for CUDA's part on a CPU: a capture records what would run, and a replay runs it."""
 
@@ -141,6 +146,22 @@ def test_a_fit_with_replays_is_a_fit_without(monkeypatch: pytest.MonkeyPatch, ro
     assert same(graphed.state_dict(), plain.state_dict())
 
 
+def test_a_step_that_is_looked_at_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fitted(fake: FakeGraphs | None) -> Trainer:
+        trainer = make_trainer(epochs=2, balancing="uncertainty", look_every=3)
+        if fake is not None:
+            trainer.graph = StepGraph(4, CPU, trainer.stepper.optimizer)
+            take = trainer.graph.take
+            trainer.graph.take = lambda rows, step: take(rows, fake.watching(step))  # type: ignore[method-assign]
+        trainer.fit(make_loader(make_panel(), 10, 37, batch_size=4), make_loader(make_panel(), 45, 54))
+        return trainer
+
+    plain = fitted(None)
+    fake = FakeGraphs(monkeypatch)
+    assert same(fitted(fake).state_dict(), plain.state_dict())
+    assert fake.told.count("replay") == 2 * 4 - 3  # of seven steps three are looked at
+
+
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
 def test_a_capturable_optimizer_has_its_learning_rate_in_a_tensor_that_schedules_write_to(name: str) -> None:
     trainer = make_trainer(optimizer=name)
@@ -157,10 +178,13 @@ def test_a_capturable_optimizer_has_its_learning_rate_in_a_tensor_that_schedules
 @pytest.mark.gpu
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_on_a_gpu_replayed_steps_have_the_bits_of_steps_taken_one_by_one(precision: str, optimizer: str) -> None:
+@pytest.mark.parametrize("balancing", [{}, {"balancing": "uncertainty", "look_every": 3}], ids=["fixed", "uncertainty"])
+def test_on_a_gpu_replayed_steps_have_the_bits_of_steps_taken_one_by_one(
+    precision: str, optimizer: str, balancing: dict[str, Any]
+) -> None:
     def fitted(graphed: bool) -> Trainer:
-        options = {"precision": precision, "optimizer": optimizer, "device": CUDA, "capturable": True}
-        trainer = make_trainer(epochs=3, ema_decay=0.9, **options)
+        options = {"precision": precision, "optimizer": optimizer, "device": CUDA, "capturable": True, **balancing}
+        trainer = make_trainer(epochs=4, ema_decay=0.9, **options)
         if graphed:
             trainer.graph = StepGraph(8, CUDA, trainer.stepper.optimizer)
         panel = make_panel().to(CUDA)
@@ -175,8 +199,9 @@ def test_on_a_gpu_replayed_steps_have_the_bits_of_steps_taken_one_by_one(precisi
 
 @needs_gpu
 @pytest.mark.gpu
-def test_on_a_gpu_a_step_never_waits() -> None:
-    trainer = make_trainer(device=CUDA, precision="bf16", ema_decay=0.9)
+@pytest.mark.parametrize("balancing", ["fixed", "uncertainty", "dwa", "gradnorm", "pcgrad"])
+def test_on_a_gpu_a_step_never_waits(balancing: str) -> None:
+    trainer = make_trainer(device=CUDA, precision="bf16", ema_decay=0.9, balancing=balancing, look_every=1)
     loader = make_loader(make_panel().to(CUDA), 10, 33)
     batches = list(loader)
     trainer._learn([batches[0]])
