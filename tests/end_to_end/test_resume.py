@@ -25,8 +25,9 @@ PLACED = [
     *(("plateau", number) for number in (4, 19, 28, 35)),
     *(("not finite", number) for number in (4, 12)),
     *(("went back", number) for number in (10,)),
+    *(("per task", number) for number in (10, 49)),
 ]
-"""Ten cuts: what is dropped from a state must show behind one of them."""
+"""Twelve cuts: what is dropped from a state must show behind one of them."""
 
 NOT_NOTICED = {
     "optimizer.param_groups": "rates and decays are those of the config; see tests/test_trainer.py",
@@ -37,6 +38,12 @@ NOT_NOTICED = {
     "steps_per_epoch": "as long as the epochs are; see tests/test_fit_state.py",
     "schedule.monitor.best_epoch": "a schedule asks for the best value alone",
     "callbacks.Checkpoint.monitor.stalled": "a checkpoint asks for the best epoch alone",
+    **{f"callbacks.Checkpoint.tasks.{task}.stalled": "the same" for task in ("signal", "range")},
+    **{
+        f"callbacks.{name}.{task}.of": "what a monitor looks at is the config's"
+        for name in ("Checkpoint.tasks", "EarlyStopping.monitor.tasks")
+        for task in ("signal", "range")
+    },
     "scaler.growth_factor": "a constant",
     "scaler.backoff_factor": "a constant",
     "scaler.growth_interval": "a constant",
@@ -77,8 +84,12 @@ def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, 
 
 
 def test_the_fits_do_what_makes_their_state_matter() -> None:
-    """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back."""
-    (fp16, cuts), (lowered, rates), (bad, _), (back, _) = map(straight, FITS)
+    """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back.
+
+    One keeps the best for each task, and stops when both have stalled.
+    """
+    (fp16, cuts), (lowered, rates), (tasks, _), (bad, _), (back, _) = map(straight, FITS)
+    assert "2 of 2 tasks have stalled" in tasks["stop_reason"] and tasks["task_bests"]["signal"] != tasks["best_epoch"]
     assert len({state["scaler"]["scale"] for state in cuts}) > 1
     assert len({tuple(state["schedule"]["full"]) for state in rates}) > 1
     assert any("early stopping" in (outcome["stop_reason"] or "") for outcome in (fp16, lowered))
@@ -131,16 +142,18 @@ def _entry(inner: Any, name: Any, otherwise: Any) -> Any:
 
 
 def noticed(name: str) -> bool:
-    """Whether the outcome tells, behind one of the ten cuts, that a piece was dropped."""
+    """Whether the outcome tells, behind one of the twelve cuts, that a piece was dropped."""
     for fit, number in PLACED:
         whole, cuts = straight(fit)
+        if all(piece(path) != name for path, _ in leaves(cuts[number])):
+            continue
         state = dropped(cuts[number], name, FITS[fit].trainer(seed=99))
         if not same(FITS[fit].resumed(state), whole):
             return True
     return False
 
 
-def test_each_piece_of_state_that_is_dropped_shows_behind_one_of_ten_cuts() -> None:
+def test_each_piece_of_state_that_is_dropped_shows_behind_one_of_twelve_cuts() -> None:
     """All that any fit saves in the middle of an epoch; a piece that nobody needs to be restored stands in the list."""
     saved = {piece(path) for name in FITS for path, _ in leaves(straight(name)[1][2])}
     assert {name for name in saved if not noticed(name)} == set(NOT_NOTICED)
