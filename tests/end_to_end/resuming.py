@@ -35,7 +35,7 @@ class MemoryStore(CheckpointStore):
     def save_last(self, state: State) -> None:
         """The cuts are taken elsewhere."""
 
-    def save_best(self, epoch: int, weights: State) -> None:
+    def save_best(self, epoch: int, weights: State, task: str | None = None) -> None:
         """The monitor says which it is."""
 
 
@@ -99,12 +99,12 @@ class Fit:
         )
 
     def _stopper(self) -> Monitor | Quorum:
-        return Quorum(own_monitors(), 2, {"range": 1}) if self.per_task else Monitor("valid/signal/macro_f1")
+        return Quorum(own_monitors(), 2, {"signal": 3}) if self.per_task else Monitor("valid/signal/macro_f1")
 
     def _chooser(self) -> Monitor:
         if not self.per_task:
             return Monitor("valid/loss")
-        return Monitor(WeightedSum({"valid/signal/loss": 1.0, "valid/range/mae": 0.5}, normalise=True))
+        return Monitor(WeightedSum({"valid/signal/loss": 1.0, "valid/range/mae": 2.0}, normalise=True))
 
     def outcome(self, trainer: Trainer) -> State:
         """Fit to the end; everything that must not depend on interruptions."""
@@ -133,7 +133,7 @@ class Fit:
 
 def own_monitors() -> dict[str, Monitor]:
     """A monitor for each task."""
-    return {"signal": Monitor("valid/signal/loss"), "range": Monitor("valid/range/r2")}
+    return {"signal": Monitor("valid/signal/loss"), "range": Monitor("valid/range/mae")}
 
 
 def with_an_infinite_label(panel: PanelTensors, row: int) -> PanelTensors:

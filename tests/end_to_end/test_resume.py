@@ -28,7 +28,12 @@ PLACED = [
 ]
 """Ten cuts: what is dropped from a state must show behind one of them."""
 
-OF_BALANCING = {"balancing.": [("uncertainty", 7), ("dwa", 14), ("gradnorm", 8)], "sums.probe.": [("uncertainty", 7)]}
+ELSEWHERE = {
+    "balancing.": [("uncertainty", 7), ("dwa", 14), ("gradnorm", 8)],
+    "sums.probe.": [("uncertainty", 7)],
+    "callbacks.Checkpoint.tasks.": [("per task", 10), ("per task", 49)],
+    "callbacks.EarlyStopping.monitor.tasks.": [("per task", 10), ("per task", 49)],
+}
 """Where pieces must show that only fits with these have, by how their names begin."""
 
 NOT_NOTICED = {
@@ -40,6 +45,12 @@ NOT_NOTICED = {
     "steps_per_epoch": "as long as the epochs are; see tests/test_fit_state.py",
     "schedule.monitor.best_epoch": "a schedule asks for the best value alone",
     "callbacks.Checkpoint.monitor.stalled": "a checkpoint asks for the best epoch alone",
+    **{f"callbacks.Checkpoint.tasks.{task}.stalled": "the same" for task in ("signal", "range")},
+    **{
+        f"callbacks.{name}.{task}.of": "what a monitor looks at is the config's"
+        for name in ("Checkpoint.tasks", "EarlyStopping.monitor.tasks")
+        for task in ("signal", "range")
+    },
     "scaler.growth_factor": "a constant",
     "scaler.backoff_factor": "a constant",
     "scaler.growth_interval": "a constant",
@@ -81,9 +92,13 @@ def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, 
 
 
 def test_the_fits_do_what_makes_their_state_matter() -> None:
-    """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back."""
-    names = ("fp16", "plateau", "not finite", "went back")
-    (fp16, cuts), (lowered, rates), (bad, _), (back, _) = map(straight, names)
+    """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back.
+
+    One keeps the best for each task, and stops when both have stalled.
+    """
+    names = ("fp16", "plateau", "per task", "not finite", "went back")
+    (fp16, cuts), (lowered, rates), (tasks, _), (bad, _), (back, _) = map(straight, names)
+    assert "2 of 2 tasks have stalled" in tasks["stop_reason"] and tasks["task_bests"]["signal"] != tasks["best_epoch"]
     assert len({state["scaler"]["scale"] for state in cuts}) > 1
     assert len({tuple(state["schedule"]["full"]) for state in rates}) > 1
     assert any("early stopping" in (outcome["stop_reason"] or "") for outcome in (fp16, lowered))
@@ -137,7 +152,7 @@ def _entry(inner: Any, name: Any, otherwise: Any) -> Any:
 
 def noticed(name: str) -> bool:
     """Whether the outcome tells, behind one of the cuts, that a piece was dropped."""
-    for fit, number in next((cuts for start, cuts in OF_BALANCING.items() if name.startswith(start)), PLACED):
+    for fit, number in next((cuts for start, cuts in ELSEWHERE.items() if name.startswith(start)), PLACED):
         whole, cuts = straight(fit)
         if name not in {piece(path) for path, _ in leaves(cuts[number])}:
             continue
