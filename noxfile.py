@@ -40,6 +40,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/epoch.py", *session.posargs)
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/size.py")
+    session.run("python", "benchmarks/models.py")
 
 
 @nox.session

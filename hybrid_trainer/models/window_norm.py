@@ -48,7 +48,7 @@ class NormalisedWindows(nn.Module):
         centre, spread = self._statistics(x)  # (B, 1, F) each
         x = (x - centre) / spread if self.norm == "revin" else x - centre
         if self.gain is not None and self.shift is not None:
-            # As RevIN's authors do: what was divided by the gain is never divided by zero.
+            # As RevIN's authors do: a gain of 0 divides by nothing that is 0.
             undo = 1 / (self.gain + _EPSILON**2)
             x = x * self.gain + self.shift
             centre, spread = centre - self.shift * undo * spread, spread * undo

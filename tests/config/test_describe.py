@@ -62,6 +62,7 @@ def test_a_word_that_is_nowhere_is_told_with_the_closest() -> None:
     assert str(caught.value) == (
         "describe zzz: neither a group nor a key; known: data, model, training, callbacks, targets, losses, run, "
         "data=us_stocks, data=csv, data=parquet, data=synthetic, model=hybrid, model=cnn, model=lstm, model=linear, "
+        "model=dlinear, model=patchtst, model=tcn, model=lstnet, model=deeplob, model=mlstm_fcn, "
         "training=default, callbacks=default, targets=signal, targets=volatility, targets=regime, targets=sl_tp, "
         "targets=triple_barrier, targets=future, targets=column, losses=cross_entropy, losses=focal, losses=huber, "
         "losses=mse, losses=qlike, losses=gaussian, losses=pinball"

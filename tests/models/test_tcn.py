@@ -32,7 +32,7 @@ def test_the_number_of_parameters_is_the_sum_over_the_parts(channels: list[int])
 
 
 def test_as_many_parameters_as_published() -> None:
-    """Bai et al. (2018), table 1 and appendix A: 70K for sequential MNIST, with k = 7, n = 8 and 25 channels."""
+    """Bai et al. (2018), table 1: 70K for sequential MNIST, for which their script has k = 7, n = 8 and 25 channels."""
     assert round(count(residual_blocks(1, [25] * 8, 7, 0.0)) + 25 * 10 + 10, -4) == 70_000
 
 
