@@ -34,14 +34,17 @@ class Attention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(S, P, E), scores (S, A, P, P) or None -> (S, P, E), scores."""
+        """(S, P, E), scores (S * A, P, P) or None -> (S, P, E), scores."""
         split: Tensor = self.inner(x).view(*x.shape[:2], 3, self.heads, -1)  # (S, P, 3, A, E / A)
-        queries, keys, values = split.permute(2, 0, 3, 1, 4)  # each (S, A, P, E / A)
-        scores = queries @ keys.transpose(2, 3) * self.scale  # (S, A, P, P)
-        if before is not None:
-            scores = scores + before
-        mixed = (scores.softmax(dim=3) @ values).transpose(1, 2).flatten(2)  # (S, P, E)
-        return self.dropout(self.outer(mixed)), scores
+        queries, keys, values = split.permute(2, 0, 3, 1, 4).flatten(1, 2)  # each (S * A, P, E / A)
+        # The scores are what is large here: scaling and adding to those before is part of the product.
+        if before is None:
+            scores = torch.bmm(queries * self.scale, keys.mT)  # (S * A, P, P)
+        else:
+            scores = torch.baddbmm(before, queries, keys.mT, alpha=self.scale)
+        mixed = torch.bmm(scores.softmax(dim=2), values)  # (S * A, P, E / A)
+        joined = mixed.view(len(x), self.heads, *mixed.shape[1:]).transpose(1, 2).flatten(2)  # (S, P, E)
+        return self.dropout(self.outer(joined)), scores
 
 
 class PatchLayer(nn.Module):
@@ -62,7 +65,7 @@ class PatchLayer(nn.Module):
         self.pre_norm = pre_norm
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(S, P, E), scores (S, A, P, P) of the layer before or None -> (S, P, E), scores."""
+        """(S, P, E), scores (S * A, P, P) of the layer before or None -> (S, P, E), scores."""
         x = _per_unit(self.norm_attention, x) if self.pre_norm else x
         added, scores = self.attention(x, before)
         x = x + self.dropout(added)  # dropped a second time, as in the authors' code

@@ -70,10 +70,10 @@ def test_attention_is_torchs_where_no_layer_stands_before() -> None:
 
 def test_the_scores_of_the_layer_before_are_added() -> None:
     attention = Attention(8, 2, 0.0)
-    x, before = torch.randn(3, 5, 8), torch.randn(3, 2, 5, 5)
+    x, before = torch.randn(3, 5, 8), torch.randn(6, 5, 5)
     queries, keys = attention.inner(x)[..., :16].chunk(2, dim=2)
     own = torch.stack([q @ k.mT for q, k in zip(queries.split(4, 2), keys.split(4, 2), strict=True)], 1) / math.sqrt(4)
-    torch.testing.assert_close(attention(x, before)[1], own + before)
+    torch.testing.assert_close(attention(x, before)[1], own.flatten(0, 1) + before)
     assert not torch.allclose(attention(x, before)[0], attention(x, None)[0])
 
 
