@@ -31,6 +31,7 @@ PLACED = [
 ELSEWHERE = {
     "balancing.": [("uncertainty", 7), ("dwa", 14), ("gradnorm", 8)],
     "sums.probe.": [("uncertainty", 7)],
+    "callbacks.Checkpoint.monitor.first.": [("per task", 10), ("per task", 49)],
     "callbacks.Checkpoint.tasks.": [("per task", 10), ("per task", 49)],
     "callbacks.EarlyStopping.monitor.tasks.": [("per task", 10), ("per task", 49)],
 }
