@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.callbacks.base import Callback, make_extra
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
@@ -20,6 +20,7 @@ from hybrid_trainer.callbacks.tensorboard import TensorBoard
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import SignalTarget
+from hybrid_trainer.config.training import SCHEDULES
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
@@ -34,7 +35,7 @@ from hybrid_trainer.engine.ema import Ema
 from hybrid_trainer.engine.graphs import StepGraph, why_not
 from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
-from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
+from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule, Steps, make_own
 from hybrid_trainer.engine.shared import shared
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
@@ -201,6 +202,9 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
         return Cosine(optimizer, warmup_steps=settings.warmup_steps, total_steps=total, smallest=smallest)
     if settings.kind == "onecycle":
         return OneCycle(optimizer, total_steps=total)
+    if settings.kind in SCHEDULES:
+        steps = Steps(warmup=settings.warmup_steps, per_epoch=steps_per_epoch, total=total)
+        return make_own(settings.kind, optimizer, steps, settings.options)
     return Schedule(optimizer, settings.warmup_steps)
 
 
@@ -230,7 +234,8 @@ def callbacks(
         else None,  # a state takes all of them: none has its own clock
         fingerprint=fingerprint,
     )
-    deciding: list[Callback] = [stop, save] if stopping.enabled else [save]
+    extra = [make_extra(name, run_path, asdict(entry)) for name, entry in settings.extra.items()]
+    deciding: list[Callback] = [stop, *extra, save] if stopping.enabled else [*extra, save]
     if not ranks.first:
         return deciding
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import split_report
+from hybrid_trainer.data.causality_targets import refuse_own_leaks
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.extremes import far_labels, refuse_too_large
@@ -42,6 +43,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     if not on_disk(panel.features):
         room = IN_MEMORY  # then everything else fits as well
     targets = build_targets(table, config.active_targets)
+    refuse_own_leaks(table, targets, config.active_targets)
     refuse_too_large(table, targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
 
@@ -64,6 +65,15 @@ class ResourcesConfig:
 
 
 @dataclass(kw_only=True)
+class ExtraConfig:
+    """What every callback of a plug-in says; it goes without keys."""
+
+
+CALLBACKS: dict[str, type[ExtraConfig]] = {}
+"""The callbacks of plug-ins by name: the entries of the open mapping `callbacks.extra`."""
+
+
+@dataclass(kw_only=True)
 class CallbacksConfig:
     """All callbacks."""
 
@@ -73,3 +83,4 @@ class CallbacksConfig:
     tensorboard: TensorBoardConfig = key(TensorBoardConfig(), "curves for TensorBoard")
     resources: ResourcesConfig = key(ResourcesConfig(), "what the run costs")
     progress: ProgressConfig = key(ProgressConfig(), "what the terminal shows")
+    extra: dict[str, Any] = key({}, "callbacks of your plug-ins: NAME: {KEY: value, ...}; {} takes their defaults")

@@ -23,7 +23,7 @@ from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.errors import BundleError, UserError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema
-from hybrid_trainer.models import make_model
+from hybrid_trainer.models import MODELS, make_model
 from hybrid_trainer.runs.atomic import umask
 
 MANIFEST = "manifest.json"
@@ -123,7 +123,7 @@ def load_bundle(folder: Path) -> Predictor:
     schema = BundleSchema.read(folder / SCHEMA)
     if schema.layout.context:
         _verify_file(folder, CONTEXT_SCALER, digests)
-    _refuse_unknown_features(folder, schema)
+    _refuse_unknown_names(folder, schema)
     try:
         model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -145,13 +145,15 @@ def load_bundle(folder: Path) -> Predictor:
     return predictor
 
 
-def _refuse_unknown_features(folder: Path, schema: BundleSchema) -> None:
-    """A feature of the user's own must have been registered; the bundle itself never picks code to import."""
-    for name in schema.extra_features:
-        if name not in FEATURES:
+def _refuse_unknown_names(folder: Path, schema: BundleSchema) -> None:
+    """What the user's plug-ins brought must have been registered; the bundle itself never picks code to import."""
+    needed = {f"the feature '{name}'": name in FEATURES for name in schema.extra_features}
+    needed[f"the model family '{schema.model.name}'"] = schema.model.name in MODELS
+    for what, known in needed.items():
+        if not known:
             modules = ",".join(schema.plugins) or "MODULE"
             raise BundleError(
-                f"{folder}: the model needs the feature '{name}', which is not a built-in one; name the module that "
+                f"{folder}: the model needs {what}, which is not a built-in one; name the module that "
                 f"registers it: predict --plugins {modules}"
             )
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from hybrid_trainer.plugins import own_code
 from hybrid_trainer.registry import Registry
 
 
@@ -38,5 +39,14 @@ NOT_PARAMETERS = frozenset({"name", "time_window", "heads"})
 
 
 def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Module:
-    """Make a model of a family from flat parameters."""
-    return MODELS.get(name, "model.name")(dims, **parameters)
+    """Make a model of a family from flat parameters.
+
+    Raises:
+        ConfigError: a user's own family cannot be made of them; the text says where.
+    """
+    maker = MODELS.get(name, "model.name")
+    with own_code(f"model '{name}'", maker):
+        made = maker(dims, **parameters)
+        if not isinstance(made, nn.Module):
+            raise TypeError(f"it made a {type(made).__name__}, which is no torch.nn.Module")
+        return made
