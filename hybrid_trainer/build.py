@@ -32,6 +32,7 @@ from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.freezing import freeze
 from hybrid_trainer.engine.graphs import StepGraph, why_not
 from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
@@ -41,6 +42,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
+from hybrid_trainer.inference.warm_start import Origin, take_over
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import Monitor
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -91,14 +93,24 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
 
 
 def trainer(
-    config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback], ranks: Ranks = ALONE
+    config: Config,
+    spec: ModelSpec,
+    data: Dataset,
+    on: Machine,
+    callbacks: list[Callback],
+    ranks: Ranks = ALONE,
+    origin: Origin | None = None,
 ) -> Trainer:
     """Model, criterion, optimizer, schedule and callbacks, joined.
 
     Args:
-        ranks: the processes that train together.
+        ranks: the processes that train together. origin: the saved model that this one begins with.
     """
-    model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
+    model = make_model(spec.name, spec.dims, spec.parameters)
+    if origin is not None:
+        take_over(model, spec, data, origin)
+    frozen = freeze(model, config.model.freeze)
+    model = model.to(on.device)
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
@@ -125,9 +137,10 @@ def trainer(
     )
     stepper.run = run
     log.info(
-        "model %s: %s parameters; %s, %s, %d thread(s)",
+        "model %s: %s parameters%s; %s, %s, %d thread(s)",
         spec.name,
         f"{sum(p.numel() for p in model.parameters()):,}",
+        f", {frozen:,} of them frozen" if frozen else "",
         on.device,
         on.precision.name,
         settings.threads,
@@ -147,6 +160,15 @@ def trainer(
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def origin_of(config: Config) -> Origin | None:
+    """The saved model that a run begins with, verified; None where it begins with random weights.
+
+    Raises:
+        BundleError: it is incomplete or altered.
+    """
+    return None if config.model.init_from is None else Origin.read(Path(config.model.init_from))
 
 
 def form_that_learns(
@@ -290,6 +312,7 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
             "python": origin["python"],
             **origin["packages"],
             "data_sha256": data.table.sha256,
+            **({"init_from": origin["init_from"]} if "init_from" in origin else {}),
         },
     )
     return Predictor(

@@ -28,7 +28,7 @@ def make_optimizer(
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
+    rate: Any = torch.tensor(learning_rate, device=[*matrices, *vectors][0].device) if capturable else learning_rate
     if name in ("adamw", "adam"):
         kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
         made = kind(groups, lr=rate, fused=True, capturable=capturable)

@@ -34,8 +34,8 @@ class InputDims:
 
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
-NOT_PARAMETERS = frozenset({"name", "time_window", "heads"})
-"""Keys of a model's config that say what data it gets, not how it is made."""
+NOT_PARAMETERS = frozenset({"name", "time_window", "heads", "init_from", "freeze"})
+"""Keys of a model's config that say what data it gets and how it begins, not how it is made."""
 
 
 def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Module:
