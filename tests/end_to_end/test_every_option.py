@@ -95,6 +95,8 @@ VALUES: dict[str, list[str]] = {
     "data.signal_strength": ["0"],
     "model.time_window": ["2", "20"],
     "model.heads": ["[regime]", "[volatility,signal]"],
+    "model.init_from": ["bundle"],
+    "model.freeze": ["[convolution]", "[heads.head_signal,recurrent,side.*]"],
     "model.embeddings": ["{}", "{instrument:3}"],
     "model.use_context": ["false data.context=[a,b]"],
     "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
@@ -131,6 +133,7 @@ VALUES: dict[str, list[str]] = {
     "training.schedule.monitor": ["valid/signal/macro_f1"],
     "training.schedule.factor": ["0.1"],
     "training.schedule.patience": ["0"],
+    "training.schedule.options": ["{every:2} plugins=[my_feature] training.schedule.kind=my_steps"],
     "training.schedule.min_learning_rate": ["0", "1e-4 training.schedule.kind=cosine"],
     "training.precision": ["auto", "fp32", "bf16", "fp16"],
     "training.device": ["auto", "cpu"],
@@ -149,6 +152,7 @@ VALUES: dict[str, list[str]] = {
     "callbacks.resources.enabled": ["false"],
     "callbacks.resources.every_seconds": ["0.001"],
     "callbacks.progress.enabled": ["false"],
+    "callbacks.extra": ["{my_look:{}} plugins=[my_feature]"],
 }
 TARGET_VALUES: dict[str, dict[str, list[str]]] = {
     "signal": {
@@ -193,8 +197,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = price_frame(rows=300)
     generator = np.random.default_rng(0)
     (path / "my_feature.py").write_text(
-        "from hybrid_trainer.data.features import feature, lagged\n\n"
-        "feature('mine', 2)(lambda bars: bars.close / lagged(bars.close, 1) - 1)\n"
+        "from dataclasses import dataclass\n"
+        "from hybrid_trainer.extend import *\n\n"
+        "feature('mine', 2)(lambda bars: bars.close / lagged(bars.close, 1) - 1)\n\n"
+        "@dataclass(kw_only=True)\nclass Every(ScheduleOptions):\n    every: int = key(1, 'epochs')\n\n"
+        "schedule('my_steps', Every)(lambda optimizer, steps, every: Schedule(optimizer, every))\n"
+        "callback('my_look')(lambda folder: Callback())\n"
     )
     days = np.tile(np.arange(300), 2)
     holes = [None if row % 50 == 7 else float(row % 9) for row in range(len(frame))]
