@@ -158,8 +158,8 @@ def target(name: str, config: type[TargetConfig]) -> Callable[[T], T]:
 def callback(name: str, config: type[CallbackConfig] = CallbackConfig) -> Callable[[K], K]:
     """Return a decorator that makes a class a callback: `callbacks.extra.NAME={KEY: value}`.
 
-    It is made as `maker(folder: Path, **parameters)`, the folder being the run's, in each process that trains; write only
-    where `trainer.ranks.first`. Its `state_dict` is in the checkpoint: it is told before the checkpoint is written.
+    It is made as `maker(folder: Path, **parameters)`, the folder being the run's, in each process that trains; write
+    where `trainer.ranks.first` alone. Its `state_dict` is in the checkpoint: it is told before that is written.
     """
 
     def enter(maker: K) -> K:

@@ -19,8 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer import completion
 from hybrid_trainer.config import messages, user_files
-from hybrid_trainer.config.early import load_named
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_here, register, to_config
+from hybrid_trainer.config.early import load_named
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns

@@ -81,11 +81,6 @@ def prices_csv(tmp_path: Path) -> Path:
     return path
 
 
-def _folders(tree: dict[str, Any]) -> dict[str, Any]:
-    """A copy of nested mappings, their entries shared."""
-    return {name: _folders(entry) if isinstance(entry, dict) else entry for name, entry in tree.items()}
-
-
 @pytest.fixture
 def plugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A place to import plug-ins: what they register, and that they were imported, is forgotten afterwards."""
@@ -94,14 +89,16 @@ def plugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     mappings: list[dict[str, Any]] = [*OPTIONS.values(), TARGETS, CALLBACKS, SCHEDULES]  # type: ignore[list-item]
     before, own, modules = [dict(mapping) for mapping in mappings], set(OWN), set(sys.modules)
-    monkeypatch.setattr(ConfigStore.instance(), "repo", _folders(ConfigStore.instance().repo))
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     for mapping, entries in zip(mappings, before, strict=True):
         mapping.clear()
         mapping.update(entries)
-    OWN.clear()
-    OWN.update(own)
+    store = ConfigStore.instance().repo
+    for group, name in OWN - own:
+        store.get(group, {}).pop(f"{name}.yaml", None)
+        store.get("schema", {}).get(group, {}).pop(f"{name}.yaml", None)
+    OWN.intersection_update(own)
     for name in set(sys.modules) - modules:
         if not name.startswith(("hybrid_trainer", "torch")) and _is_here(sys.modules[name]):
             del sys.modules[name]

@@ -21,13 +21,13 @@ from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.schedules import Schedule
 from hybrid_trainer.errors import BundleError, ConfigError
-from hybrid_trainer.extend import CallbackConfig, ModelConfig, callback, key, model
+from hybrid_trainer.extend import CallbackConfig, ModelConfig, callback, model
 from hybrid_trainer.inference.bundle import load_bundle
 from hybrid_trainer.models import MODELS
 from hybrid_trainer.resume import resume
 from hybrid_trainer.train import train
 from tests.conftest import EXAMPLES, make_config
-from tests.engine.helpers import CPU, same
+from tests.engine.helpers import CPU
 
 ALL = [
     "plugins=[trend_plugins]",
@@ -92,15 +92,11 @@ def test_all_kinds_together_train_and_the_run_goes_on_and_predicts(package: Path
         load_bundle(run.bundle)
 
 
-def test_a_run_that_is_interrupted_has_the_callbacks_state_in_its_checkpoint(package: Path) -> None:
-    config = make_config(*ALL, "training.epochs=1")
-    run = train(config, package / "run", [])
-    (last,) = run.checkpoints.glob("last-*.pt")
-    state = torch.load(last, weights_only=True)["state"] if False else None
-    assert state is None
+def test_a_callback_is_told_before_the_checkpoint_which_holds_its_state(package: Path) -> None:
+    config = make_config(*ALL)
     on = build.Machine(CPU, choose_precision("fp32", CPU))
     data = prepare.dataset(config, load_table(config.data, config.active_targets), CPU)
-    made = build.callbacks(config, run.path, run.path)
+    made = build.callbacks(config, package, package)
     keys = [one.key or type(one).__name__ for one in made]
     assert keys.index("extra.weight_norm") < keys.index("Checkpoint")
     trainer = build.trainer(config, build.model_spec(config, data), data, on, made)
@@ -334,4 +330,3 @@ def test_the_digest_of_a_table_tells_every_difference() -> None:
     ]
     assert len({digest(one) for one in [frame, *others]}) == 6
     assert digest(frame.clone()) == digest(frame)
-    assert key(1, "x") is not None and same({}, {})

@@ -123,9 +123,9 @@ def test_an_unknown_option_tells_of_installed_plug_ins(package: Path) -> None:
 
 
 def test_only_a_users_own_code_is_excused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^model 'x': ValueError: two lines \(.*test_plugins.py:\d+\)$"):
-        with own_code("model 'x'", refused):
-            raise ValueError("two\nlines")
+    one_line = r"^model 'x': ValueError: two lines \(.*test_plugins.py:\d+\)$"
+    with pytest.raises(ConfigError, match=one_line), own_code("model 'x'", refused):
+        raise ValueError("two\nlines")
     with pytest.raises(ValueError, match="built in"), own_code("model 'x'", load_plugins):
         raise ValueError("built in")
 

@@ -90,9 +90,7 @@ def _own_entry(schema: type[Any], entry: Any, path: str) -> Any:
     known = get_type_hints(schema)
     for key in entry:
         if key not in known:
-            raise ConfigError(
-                f"{path}.{key}: no such key{did_you_mean(str(key), known) or '; it has none: write {}'}"
-            )
+            raise ConfigError(f"{path}.{key}: no such key{did_you_mean(str(key), known) or '; it has none: write {}'}")
     return _entry(schema, entry, path)
 
 

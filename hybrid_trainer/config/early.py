@@ -57,7 +57,8 @@ def _in_files(overrides: list[str]) -> list[str]:
 def _files_speak_of_plugins(overrides: list[str]) -> bool:
     """Whether it may be worth the time: composing takes as long as all else before a run."""
     for override in _parsed([word for word in overrides if word.startswith("hydra.searchpath=")]):
-        for place in override.value():
+        places = override.value()
+        for place in places if isinstance(places, list) else []:
             folder = Path(str(place).removeprefix("file://"))
             if not str(place).startswith("file://"):
                 return True  # a package of the user's

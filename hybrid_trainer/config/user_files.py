@@ -99,7 +99,9 @@ def _store(path: Path, plugins: list[str] | None) -> list[str]:
     if "hydra" in keys:
         raise ConfigError(f"{path}: hydra: a file of keys may not set Hydra up; give these keys on the command line")
     named = keys.get("plugins") if plugins is None else plugins
-    if isinstance(named, list):  # the options that they bring may be chosen here; anything else is told when it is composed
+    if isinstance(
+        named, list
+    ):  # the options that they bring may be chosen here; anything else is told when it is composed
         load_plugins([str(name) for name in named])
     for group in OPTIONS:
         if group in keys and not isinstance(keys[group], dict):

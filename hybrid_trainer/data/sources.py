@@ -1,4 +1,4 @@
-"""From what a config names to a `Table`: files of the user's own, the embedded set, synthetic, plug-ins. Imports no torch."""
+"""From what a config names to a `Table`: a user's files, the embedded set, synthetic, a plug-in's. Imports no torch."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> Layou
     return source.layout
 
 
-def _source_of(
-    config: DataConfig, targets: dict[str, TargetConfig], rules: Rules, own: pl.DataFrame | None
-) -> _Source:
+def _source_of(config: DataConfig, targets: dict[str, TargetConfig], rules: Rules, own: pl.DataFrame | None) -> _Source:
     """What a config names. own: the table of a plug-in's source, None for the built-in ones."""
     if own is not None:
         file = f"data={config.name}"

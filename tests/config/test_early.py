@@ -75,7 +75,10 @@ def test_an_entry_of_its_mapping_can_be_removed() -> None:
             {"conf/experiment/e.yaml": f"{GLOBAL}defaults: [override /model: mine]\n{NAMED}model: {{units: 7}}\n"},
             ["experiment=e"],
         ),
-        ({"conf/experiment/e.yaml": GLOBAL + NAMED}, ["experiment=e", "model=mine", "model.units=7", "model.parts.b=1"]),
+        (
+            {"conf/experiment/e.yaml": GLOBAL + NAMED},
+            ["experiment=e", "model=mine", "model.units=7", "model.parts.b=1"],
+        ),
         (  # an experiment upon another
             {
                 "conf/experiment/base.yaml": GLOBAL + NAMED,

@@ -18,6 +18,7 @@ from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.seeding import seed_everything
+from hybrid_trainer.train import train
 from tests.conftest import make_config, price_frame
 from tests.engine.helpers import same, weights
 
@@ -95,7 +96,7 @@ VALUES: dict[str, list[str]] = {
     "data.signal_strength": ["0"],
     "model.time_window": ["2", "20"],
     "model.heads": ["[regime]", "[volatility,signal]"],
-    "model.init_from": ["bundle"],
+    "model.init_from": ["run/model"],
     "model.freeze": ["[convolution]", "[heads.head_signal,recurrent,side.*]"],
     "model.embeddings": ["{}", "{instrument:3}"],
     "model.use_context": ["false data.context=[a,b]"],
@@ -219,6 +220,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     frame.write_csv(path / "t.csv")
     frame.write_parquet(path / "t.parquet")
+    train(make_config(*TABLE, f"data.path={path / 't.csv'}", *SMALL, f"paths.root={path}"), path / "run", [])
     return path
 
 
@@ -228,9 +230,9 @@ def train_one_step(folder: Path, run: Path, overrides: list[str]) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     on = build.machine(config)
     data = prepare.dataset(config, load_table(config.data, config.active_targets), on.device)
-    trainer = build.trainer(
-        config, build.model_spec(config, data), data, on, build.callbacks(config, run, run / "board")
-    )
+    looking_on = build.callbacks(config, run, run / "board")
+    spec = build.model_spec(config, data)
+    trainer = build.trainer(config, spec, data, on, looking_on, origin=build.origin_of(config))
     before = weights(trainer.model)
     batch_size = config.training.batch_size
     history = trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))

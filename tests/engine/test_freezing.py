@@ -49,7 +49,9 @@ def test_a_name_means_a_whole_part_not_the_beginning_of_a_word() -> None:
     assert moved(model) == set(dict(model.named_parameters())) - {"head.bias"}
     with pytest.raises(ConfigError, match=r"^model\.freeze: the model has no part 'encod'; did you mean 'encoder'\?$"):
         freeze(small(), ["encod"])
-    with pytest.raises(ConfigError, match=r"has no part 'xyz'; known: encoder, recurrent, head, encoder\.0, encoder\.1$"):
+    with pytest.raises(
+        ConfigError, match=r"has no part 'xyz'; known: encoder, recurrent, head, encoder\.0, encoder\.1$"
+    ):
         freeze(small(), ["xyz"])
 
 

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-
 import trend_plugins  # noqa: F401  enters everything
-from hybrid_trainer.extend import Bars, InputDims, Steps
 from trend_plugins.callback import WeightNorm
 from trend_plugins.features import acceleration, body
 from trend_plugins.model import Gated
 from trend_plugins.schedule import Halving
 from trend_plugins.source import RandomWalkData, random_walk
+
+from hybrid_trainer.extend import Bars, InputDims, Steps
 
 
 def test_features_by_hand() -> None:

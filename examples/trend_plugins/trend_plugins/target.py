@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hybrid_trainer.extend import Bars, PriceTarget, Table, Target, TargetSpec, Values, future_extreme, key, per_row, target
+from hybrid_trainer.extend import (
+    Bars,
+    PriceTarget,
+    Table,
+    Target,
+    TargetSpec,
+    Values,
+    future_extreme,
+    key,
+    per_row,
+    target,
+)
 
 
 @dataclass(kw_only=True)
