@@ -14,7 +14,7 @@ import polars as pl
 
 from hybrid_trainer.callbacks.base import EXTRA, Callback
 from hybrid_trainer.config import own
-from hybrid_trainer.config.callbacks import ExtraConfig as CallbackConfig
+from hybrid_trainer.config.callbacks import CallbackConfig
 from hybrid_trainer.config.data import DataConfig
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.config.model import ModelConfig, SideInputConfig

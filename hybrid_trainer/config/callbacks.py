@@ -65,11 +65,11 @@ class ResourcesConfig:
 
 
 @dataclass(kw_only=True)
-class ExtraConfig:
+class CallbackConfig:
     """What every callback of a plug-in says; it goes without keys."""
 
 
-CALLBACKS: dict[str, type[ExtraConfig]] = {}
+CALLBACKS: dict[str, type[CallbackConfig]] = {}
 """The callbacks of plug-ins by name: the entries of the open mapping `callbacks.extra`."""
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hybrid_trainer.config.callbacks import CALLBACKS, ExtraConfig
+from hybrid_trainer.config.callbacks import CALLBACKS, CallbackConfig
 from hybrid_trainer.config.data import DataConfig
 from hybrid_trainer.config.keys import key
 from hybrid_trainer.config.known_keys import known_keys, open_mappings
@@ -41,9 +41,9 @@ def enter_target(name: str, schema: type[TargetConfig]) -> None:
     _enter(TARGETS, "target builder", name, _named(schema, TargetConfig, "builder", name, meaning))
 
 
-def enter_callback(name: str, schema: type[ExtraConfig]) -> None:
+def enter_callback(name: str, schema: type[CallbackConfig]) -> None:
     """Make `callbacks.extra.NAME={...}` a callback."""
-    _enter(CALLBACKS, "callback", name, _checked(schema, ExtraConfig, name))
+    _enter(CALLBACKS, "callback", name, _checked(schema, CallbackConfig, name))
 
 
 def enter_schedule(name: str, schema: type[ScheduleOptions]) -> None:

@@ -137,7 +137,7 @@ def test_another_family_or_other_features_are_refused(trained: Trained) -> None:
         f"model.init_from={trained.run.bundle}",
     )
     assert refused(family) == f"{where} is a model of the family 'hybrid', not 'linear'; choose that one"
-    assert refused(config_of(trained, "data.extra_features=[rsi_14]")) == (
+    assert refused(config_of(trained, "data.feature_set=core", "data.extra_features=[rsi_14]")) == (
         f"{where} reads other features: it knows no rsi_14; bring the same ones"
     )
     fewer = config_of(trained, "data.feature_set=none", "data.extra_features=[return_1]")
