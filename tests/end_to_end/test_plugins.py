@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Path:
     shutil.copytree(EXAMPLE / "trend_plugins", tmp_path / "trend_plugins", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "trend.yaml").write_text(
-        "# @package _global_\ndefaults: [override /model: gated]\nplugins: [trend_plugins]\nmodel: {units: 8}\n"
+        "# @package _global_\ndefaults: [override /model: gated]\nplugins: [trend_plugins]\n"
     )
     return tmp_path
 
