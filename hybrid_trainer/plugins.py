@@ -5,11 +5,13 @@ Nothing is imported but what a config or a command line names: an installed pack
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -54,6 +56,20 @@ def installed() -> dict[str, str]:
     return {entry.name: entry.module for entry in sorted(entry_points(group=GROUP))}
 
 
+def digests(names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of the code of plug-ins that are loaded: of a module's file, or of all modules in a package's folder."""
+    known, found = installed() if names else {}, {}
+    for name in names:
+        module = sys.modules[known.get(name, name)]
+        folders = [Path(folder) for folder in getattr(module, "__path__", [])]
+        files = [path for folder in folders for path in folder.rglob("*.py")] or [Path(str(module.__file__))]
+        sha = hashlib.sha256()
+        for path in sorted(files):
+            sha.update(f"{path.name}\0".encode() + path.read_bytes())
+        found[name] = sha.hexdigest()
+    return found
+
+
 def hint(named: Sequence[str] = ()) -> str:
     """For a message about an unknown name: the installed plug-ins that were not named, in which it might be."""
     others = [name for name in installed() if name not in named and installed()[name] not in sys.modules]
@@ -62,6 +78,8 @@ def hint(named: Sequence[str] = ()) -> str:
 
 def is_own(entry: Callable[..., object]) -> bool:
     """Whether a registered function or class is a user's own, and not built in."""
+    while isinstance(entry, partial):
+        entry = entry.func
     return not (getattr(entry, "__module__", None) or _OURS).startswith(_OURS)
 
 

@@ -21,6 +21,7 @@ from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.inference.files import verify
 from hybrid_trainer.meeting import Plan, training
+from hybrid_trainer.plugins import digests
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed
@@ -105,6 +106,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     from hybrid_trainer.evaluation import judge, report
 
     on = build.machine(config)
+    if config.plugins:
+        run.note(plugins=digests(config.plugins))
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
     if config.training.threads > cores():
         log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())

@@ -24,6 +24,7 @@ from hybrid_trainer.errors import BundleError, ConfigError
 from hybrid_trainer.extend import CallbackConfig, ModelConfig, callback, model
 from hybrid_trainer.inference.bundle import load_bundle
 from hybrid_trainer.models import MODELS
+from hybrid_trainer.plugins import digests
 from hybrid_trainer.resume import resume
 from hybrid_trainer.train import train
 from tests.conftest import EXAMPLES, make_config
@@ -79,7 +80,9 @@ def test_all_kinds_together_train_and_the_run_goes_on_and_predicts(package: Path
     assert [row["lr"] for row in rows] == [1e-3, 5e-4]
     assert len((run.path / "weight_norm.txt").read_text().splitlines()) == 2
     assert load_config(run.path / "config.yaml") == config
+    assert run.record["plugins"] == {"trend_plugins": digests(["trend_plugins"])["trend_plugins"]}
     resume(run.path, ["training.epochs=3"])
+    assert "code has changed" not in (run.path / "train.log").read_text()
     assert len((run.path / "weight_norm.txt").read_text().splitlines()) == 3  # it knows those before
     rows = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == [1e-3, 5e-4, 2.5e-4]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hybrid_trainer.data.features import FEATURES
 from hybrid_trainer.errors import ConfigError
-from hybrid_trainer.plugins import hint, installed, load_plugins, own_code
+from hybrid_trainer.plugins import digests, hint, installed, is_own, load_plugins, own_code
 from tests.conftest import make_config, price_frame
 
 MODULE = '''
@@ -120,6 +121,21 @@ def test_a_broken_installed_plug_in_is_named_by_those_alone_that_use_it(package:
 def test_an_unknown_option_tells_of_installed_plug_ins(package: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no option 'gated'.*not named: plugins=\[acme,acme_broken\]"):
         make_config("model=gated")
+
+
+def test_the_digest_of_a_plug_ins_code_is_that_of_all_its_files(package: Path, folder: Path) -> None:
+    (folder / "plugin_of_mine.py").write_text(MODULE.replace("body_5", "body"))
+    load_plugins(["acme", "acme_parts", "plugin_of_mine"])
+    before = digests(["acme", "acme_parts", "plugin_of_mine"])
+    (package / "acme_parts" / "broken.py").write_text("raise OSError('no licence at all')")
+    after = digests(["acme", "acme_parts", "plugin_of_mine"])
+    assert {name for name in before if before[name] != after[name]} == {"acme_parts"}
+    assert digests([]) == {}
+
+
+def test_a_built_in_class_with_some_arguments_given_is_no_users_code() -> None:
+    assert not is_own(partial(load_plugins, []))
+    assert is_own(partial(refused))
 
 
 def test_only_a_users_own_code_is_excused(folder: Path) -> None:

@@ -82,7 +82,7 @@ def _each(overrides: list[Override]) -> Iterator[list[str]]:
 
 def _parsed(words: list[str]) -> list[Override]:
     try:
-        return OverridesParser.create().parse_overrides(words)
+        return OverridesParser.create().parse_overrides(words) if words else []
     except HydraException:
         return []  # composing says what is wrong with it
 
