@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -11,11 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+import yaml
+from omegaconf import OmegaConf
 
 from hybrid_trainer import build, prepare
 from hybrid_trainer.config import describe
-from hybrid_trainer.config.compose import load_config
+from hybrid_trainer.config.compose import compose_config, load_config, to_config
 from hybrid_trainer.config.known_keys import known_keys
+from hybrid_trainer.config.overrides import prepare as prepared
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.engine.device import choose_precision
@@ -121,27 +125,34 @@ def test_what_plug_ins_bring_is_described_and_checked_like_what_is_built_in(caps
     assert known_keys()["model.units"].options == ["model=gated"]
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("model.unit=3", "model.unit: no such key; did you mean 'model.units'?"),
-        ("model.units=0", "model.units: 0 is out of range; it must be at least 1"),
-        ("model.units=many", "model.units: 'many' is not an integer (size of the shared layer; default 32)"),
-        ("data.walk=3", "data.walk: no such key; did you mean 'data.walks'?"),
-        ("callbacks.extra.weight_norm.limt=3", "callbacks.extra.weight_norm.limt: no such key; did you mean 'limit'?"),
-        ("callbacks.extra.weight_norm.limit=0", "callbacks.extra.weight_norm.limit: 0.0 is out of range"),
-        ("callbacks.extra.weight_norms={}", "callbacks.extra.weight_norms: there is no callback 'weight_norms'"),
-        ("callbacks.extra.weight_norm=3", "callbacks.extra.weight_norm: 3 must be a mapping"),
-        ("training.schedule.options.evry=3", "training.schedule.options.evry: no such key; did you mean 'every'?"),
-        ("training.schedule.options.every=0", "training.schedule.options.every: 0 is out of range"),
-        ("training.schedule.kind=halfing", "training.schedule.kind: 'halfing' is not one of"),
-        ("training.schedule.kind=cosine", "training.schedule.options: for a schedule of a plug-in; 'cosine' has none"),
-        ("data.targets.fall.from_low=true", "data.targets.fall.from_low: no such key; did you mean 'from_lows'?"),
-        ("data.targets.fall.builder=drawdwn", "data.targets.fall.builder: 'drawdwn' is not a builder; did you mean"),
-    ],
-)
-def test_a_wrong_key_is_one_line(override: str, said: str) -> None:
-    assert refused(*ALL, override).startswith(said)
+WRONG = [
+    ("model.unit=3", "model.unit: no such key; did you mean 'model.units'?"),
+    ("model.units=0", "model.units: 0 is out of range; it must be at least 1"),
+    ("model.units=many", "model.units: 'many' is not an integer (size of the shared layer; default 32)"),
+    ("data.walk=3", "data.walk: no such key; did you mean 'data.walks'?"),
+    ("callbacks.extra.weight_norm.limt=3", "callbacks.extra.weight_norm.limt: no such key; did you mean 'limit'?"),
+    ("callbacks.extra.weight_norm.limit=0", "callbacks.extra.weight_norm.limit: 0.0 is out of range"),
+    ("callbacks.extra.weight_norms={}", "callbacks.extra.weight_norms: there is no callback 'weight_norms'"),
+    ("callbacks.extra.weight_norm=3", "callbacks.extra.weight_norm: 3 must be a mapping"),
+    ("training.schedule.options.evry=3", "training.schedule.options.evry: no such key; did you mean 'every'?"),
+    ("training.schedule.options.every=0", "training.schedule.options.every: 0 is out of range"),
+    ("training.schedule.kind=halfing", "training.schedule.kind: 'halfing' is not one of"),
+    ("training.schedule.kind=cosine", "training.schedule.options: for a schedule of a plug-in; 'cosine' has none"),
+    ("data.targets.fall.from_low=true", "data.targets.fall.from_low: no such key; did you mean 'from_lows'?"),
+    ("data.targets.fall.builder=drawdwn", "data.targets.fall.builder: 'drawdwn' is not a builder; did you mean"),
+]
+
+
+def test_a_wrong_key_is_one_line() -> None:
+    composed = compose_config(prepared(ALL))
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]))
+    for override, said in WRONG:
+        path, _, value = override.partition("=")
+        changed = OmegaConf.create(copy.deepcopy(plain))
+        OmegaConf.update(changed, path, yaml.safe_load(value), merge=False, force_add=True)
+        with pytest.raises(ConfigError) as caught:
+            to_config(changed)
+        assert str(caught.value).startswith(said), override
 
 
 def test_without_the_plug_in_its_names_are_unknown() -> None:

@@ -89,19 +89,18 @@ def test_the_example_package_beside_a_built_wheel(tmp_path: Path) -> None:
     without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
     def run(*arguments: str | Path) -> str:
-        command = [python, "-m", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=without, capture_output=True, text=True)
+        done = subprocess.run([python, *arguments], cwd=tmp_path, env=without, capture_output=True, text=True)
         assert done.returncode == 0, f"{arguments}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
-    where = run("timeit", "-n1", "-r1", "import hybrid_trainer, trend_plugins, sys; print(hybrid_trainer.__file__)")
-    assert str(packages) in where
-    assert "model.units" in run("hybrid_trainer", "describe", "model=gated", "--plugins", "trend")
-    run("hybrid_trainer", "plugins=[trend]", *RUN, "run.id=trend")
+    where = run("-c", "import hybrid_trainer, trend_plugins; print(hybrid_trainer.__file__, trend_plugins.__file__)")
+    assert where.count(str(packages)) == 2
+    assert "model.units" in run("-m", "hybrid_trainer", "describe", "model=gated", "--plugins", "trend")
+    run("-m", "hybrid_trainer", "plugins=[trend]", *RUN, "run.id=trend")
     make_table = "from trend_plugins.source import *; random_walk(RandomWalkData(days=120)).write_csv('fresh.csv')"
-    run("timeit", "-n1", "-r1", make_table)
+    run("-c", make_table)
     model = "outputs/trend/model"
-    predictions = run("hybrid_trainer", "predict", model, "fresh.csv", "--plugins", "trend")
+    predictions = run("-m", "hybrid_trainer", "predict", model, "fresh.csv", "--plugins", "trend")
     assert predictions.splitlines()[0].endswith("fall_pred")
     shutil.copytree(EXAMPLE / "tests", tmp_path / "own_tests", ignore=shutil.ignore_patterns("__pycache__"))
-    run("pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "own_tests", "own_tests")
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "own_tests", "own_tests")
