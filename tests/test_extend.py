@@ -99,7 +99,7 @@ def test_a_model_or_callback_that_cannot_be_made_is_one_line(package: Path) -> N
     dims = InputDims(features=1, context={}, time_window=2, vocabularies={}, heads={"a": 1})
     with pytest.raises(ConfigError, match=r"^model 'mine': AttributeError: .*'nothing' \(.*mine\.py:10\)$"):
         make_model("mine", dims, {})
-    with pytest.raises(ConfigError, match="^model 'number': TypeError: it made a int, which is no torch.nn.Module"):
+    with pytest.raises(ConfigError, match=r"^model 'number': TypeError: it made a int, which is no torch\.nn\.Module"):
         make_model("number", dims, {})
 
 
