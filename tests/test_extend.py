@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_trainer import build, extend, prepare
+from hybrid_trainer.__main__ import run
 from hybrid_trainer.config.compose import load_config
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.engine.device import choose_precision
@@ -55,24 +56,24 @@ def test_all_kinds_together_train_and_the_run_goes_on_and_predicts(package: Path
     config = make_config(*ALL)
     assert type(config.model).__name__ == "GatedConfig" and config.model.name == "gated"
     assert config.training.schedule.options == {"every": 1}
-    run = train(config, package / "run", [])
-    rows = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    done = train(config, package / "run", [])
+    rows = [json.loads(line) for line in (done.path / "history.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == [1e-3, 5e-4]
-    assert len((run.path / "weight_norm.txt").read_text().splitlines()) == 2
-    assert load_config(run.path / "config.yaml") == config
-    assert run.record["plugins"] == {"trend_plugins": digests(["trend_plugins"])["trend_plugins"]}
-    resume(run.path, ["training.epochs=3"])
-    assert "code has changed" not in (run.path / "train.log").read_text()
-    assert len((run.path / "weight_norm.txt").read_text().splitlines()) == 3  # it knows those before
-    rows = [json.loads(line) for line in (run.path / "history.jsonl").read_text().splitlines()]
+    assert len((done.path / "weight_norm.txt").read_text().splitlines()) == 2
+    assert load_config(done.path / "config.yaml") == config
+    assert done.record["plugins"] == {"trend_plugins": digests(["trend_plugins"])["trend_plugins"]}
+    resume(done.path, ["training.epochs=3"])
+    assert "code has changed" not in (done.path / "train.log").read_text()
+    assert len((done.path / "weight_norm.txt").read_text().splitlines()) == 3  # it knows those before
+    rows = [json.loads(line) for line in (done.path / "history.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == [1e-3, 5e-4, 2.5e-4]
-    predictor = load_bundle(run.bundle)
+    predictor = load_bundle(done.bundle)
     frame = load_table(config.data, {})
     assert predictor.schema.model.name == "gated"
     assert len(predictor.predict(frame)) > 0
     del MODELS._entries["gated"]
     with pytest.raises(BundleError, match=r"needs the model family 'gated'.*predict --plugins trend_plugins$"):
-        load_bundle(run.bundle)
+        load_bundle(done.bundle)
 
 
 def test_a_callback_is_told_before_the_checkpoint_which_holds_its_state(package: Path) -> None:
@@ -84,6 +85,15 @@ def test_a_callback_is_told_before_the_checkpoint_which_holds_its_state(package:
     assert keys.index("extra.weight_norm") < keys.index("Checkpoint")
     trainer = build.trainer(config, build.model_spec(config, data), data, on, made)
     assert trainer.state_dict()["callbacks"]["extra.weight_norm"] == {"norms": []}
+
+
+def test_the_other_commands_know_it_too(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--dry-run", *ALL]) == 0
+    assert "gated" in capsys.readouterr().out
+    assert run(["check", *ALL, "--samples=4", "--skip-training"]) == 0
+    assert run(["--cfg", "job", *ALL]) == 0
+    shown = capsys.readouterr().out
+    assert all(line in shown for line in ("name: random_walk", "units: 8", "limit: 500", "builder: drawdown"))
 
 
 def test_a_model_or_callback_that_cannot_be_made_is_one_line(package: Path) -> None:

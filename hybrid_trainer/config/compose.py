@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, machine_profile, messages
 from hybrid_trainer.config.building import build, callback_of, check_keys, options_of, target_of, types_of
+from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
 from hybrid_trainer.config.machine_profile import Profile
@@ -61,9 +61,11 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
 def _option(group: str, name: str) -> dict[str, Any]:
     """What stands in conf/ for a built-in option: its schema, and the entries that its mappings begin with."""
     schema = OPTIONS[group][name]
-    mappings = {known for known, hint in get_type_hints(schema).items() if get_origin(hint) is dict}
-    entries = {field.name: getattr(schema(), field.name) for field in fields(schema) if field.name in mappings}
-    own = {known: entry for known, entry in entries.items() if entry}
+    mappings = {known for known, kind in get_type_hints(schema).items() if get_origin(kind) is dict}
+    defaults = {known.path: known.default for known in keys_of(schema, "")}  # none is made: it might lack a value
+    own = {known: entry for known, entry in defaults.items() if known in mappings and entry}
+    if issubclass(schema, TableData):
+        own["path"] = "${paths.processed_data_path}"
     prices = [{"targets": "price"}] if group == "data" and "targets" not in own else []
     return {"defaults": [f"/schema/{group}/{name}@_here_", *prices, "_self_"], **own}
 

@@ -60,6 +60,19 @@ def test_named_on_the_command_line() -> None:
     assert (config.model.units, config.model.parts) == (7, {"a": 1, "b": 2})  # type: ignore[attr-defined]
 
 
+def test_a_source_may_need_a_value_that_nobody_has_given_yet(folder: Path) -> None:
+    """It extends the built-in one, whose checks want a file; where it isn't chosen, none of them is made."""
+    (folder / "plugin_with_model.py").write_text(
+        PLUGIN + "from hybrid_trainer.config.data import TableData\nsource('lines', TableData)(print)\n"
+    )
+    assert composed("plugins=[plugin_with_model]", "model=mine").data.name == "us_stocks"
+    with pytest.raises(ConfigError, match="data=lines needs a file"):
+        composed("plugins=[plugin_with_model]", "data=lines")
+    config = composed("plugins=[plugin_with_model]", "data=lines", "paths.processed_data_path=a.csv")
+    assert config.data.path == "a.csv"  # type: ignore[attr-defined]
+    assert sorted(config.data.targets) == ["regime", "signal", "sl_tp", "volatility"]
+
+
 def test_an_entry_of_its_mapping_can_be_removed() -> None:
     config = composed("plugins=[plugin_with_model]", "model=mine", "~model.parts.a")
     assert config.model.parts == {}  # type: ignore[attr-defined]

@@ -114,3 +114,17 @@ def test_steps_move_what_is_not_frozen_and_nothing_else(precision: str) -> None:
     same = {name for name in before if torch.equal(before[name], after[name])}
     fixed = {name for name in before if name.startswith(("convolution", "recurrent"))}
     assert fixed <= same and len(same - fixed) < len(before) - len(fixed)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
+def test_on_a_gpu_what_is_in_front_of_a_frozen_lstm_learns() -> None:
+    device = torch.device("cuda")
+    stepper = make_stepper(0, frozen=["recurrent"], device=device)
+    before = weights(stepper.model)
+    learning(stepper.model)
+    for batch in make_loader(make_panel(), 10, 44):
+        stepper.train([batch.to(device)])
+    after = weights(stepper.model)
+    moved_now = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert "convolution" in moved_now and "recurrent" not in moved_now
