@@ -13,7 +13,7 @@ import torch
 from hybrid_trainer.augment import Augmentation
 from hybrid_trainer.balancing import Balancing, make_balancing
 from hybrid_trainer.balancing.probe import GradientProbe
-from hybrid_trainer.callbacks.base import Callback
+from hybrid_trainer.callbacks.base import Callback, make_extra
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
 from hybrid_trainer.callbacks.history import HistoryFile
@@ -26,6 +26,7 @@ from hybrid_trainer.config.consistency import columns_without_past
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import FutureTarget, SignalTarget
+from hybrid_trainer.config.training import SCHEDULES
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
@@ -39,15 +40,17 @@ from hybrid_trainer.data.weights import weights_by_task
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.device import Precision, choose_device, choose_precision
 from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.freezing import freeze
 from hybrid_trainer.engine.graphs import StepGraph, why_not
 from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.optimizers import make_optimizer
-from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
+from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule, Steps, make_own
 from hybrid_trainer.engine.shared import shared
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
+from hybrid_trainer.inference.warm_start import Origin, take_over
 from hybrid_trainer.losses import make_losses
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import monitor_of, stopper_of
@@ -112,15 +115,25 @@ def own_past(config: Config, data: Dataset) -> dict[str, Any]:
 
 
 def trainer(
-    config: Config, spec: ModelSpec, data: Dataset, on: Machine, callbacks: list[Callback], ranks: Ranks = ALONE
+    config: Config,
+    spec: ModelSpec,
+    data: Dataset,
+    on: Machine,
+    callbacks: list[Callback],
+    ranks: Ranks = ALONE,
+    origin: Origin | None = None,
 ) -> Trainer:
     """Model, criterion, optimizer, schedule and callbacks, joined.
 
     Args:
-        ranks: the processes that train together.
+        ranks: the processes that train together. origin: the saved model that this one begins with.
     """
     monitors.check_classes(config, data.specs)
-    model = make_model(spec.name, spec.dims, spec.parameters).to(on.device)
+    model = make_model(spec.name, spec.dims, spec.parameters)
+    if origin is not None:
+        take_over(model, spec, data, origin)
+    frozen = freeze(model, config.model.freeze)
+    model = model.to(on.device)
     settings = config.training
     run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
@@ -157,9 +170,10 @@ def trainer(
     if settings.task_gradients_every is not None:
         stepper.probe = GradientProbe(model, criterion.tasks, settings.task_gradients_every, on.device)
     log.info(
-        "model %s: %s parameters; %s, %s, %d thread(s)",
+        "model %s: %s parameters%s; %s, %s, %d thread(s)",
         spec.name,
         f"{sum(p.numel() for p in model.parameters()):,}",
+        f", {frozen:,} of them frozen" if frozen else "",
         on.device,
         on.precision.name,
         settings.threads,
@@ -185,6 +199,15 @@ def augmentation(config: Config, on: Machine) -> Augmentation | None:
     """What is done to training batches; None where that is nothing."""
     chosen = asdict(config.training.augment)
     return Augmentation(**chosen, device=on.device) if any(chosen.values()) else None
+
+
+def origin_of(config: Config) -> Origin | None:
+    """The saved model that a run begins with, verified; None where it begins with random weights.
+
+    Raises:
+        BundleError: it is incomplete or altered.
+    """
+    return None if config.model.init_from is None else Origin.read(Path(config.model.init_from))
 
 
 def form_that_learns(
@@ -278,6 +301,9 @@ def schedule(config: Config, optimizer: torch.optim.Optimizer, steps_per_epoch: 
         return Cosine(optimizer, warmup_steps=settings.warmup_steps, total_steps=total, smallest=smallest)
     if settings.kind == "onecycle":
         return OneCycle(optimizer, total_steps=total)
+    if settings.kind in SCHEDULES:
+        steps = Steps(warmup=settings.warmup_steps, per_epoch=steps_per_epoch, total=total)
+        return make_own(settings.kind, optimizer, steps, settings.options)
     return Schedule(optimizer, settings.warmup_steps)
 
 
@@ -310,7 +336,8 @@ def callbacks(
         else None,  # a state takes all of them: none has its own clock
         fingerprint=fingerprint,
     )
-    deciding: list[Callback] = [stop, save] if stopping.enabled else [save]
+    extra = [make_extra(name, run_path, asdict(entry)) for name, entry in settings.extra.items()]
+    deciding: list[Callback] = [stop, *extra, save] if stopping.enabled else [*extra, save]
     if not ranks.first:
         return deciding
     chosen: list[Callback] = [HistoryFile(run_path / "history.jsonl")]
@@ -371,6 +398,7 @@ def predictor(config: Config, spec: ModelSpec, data: Dataset, trainer: Trainer, 
             "python": origin["python"],
             **origin["packages"],
             "data_sha256": data.table.sha256,
+            **({"init_from": origin["init_from"]} if "init_from" in origin else {}),
         },
     )
     return Predictor(

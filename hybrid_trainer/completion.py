@@ -34,3 +34,10 @@ def offers(commands: Iterable[str]) -> list[str] | None:
         return []  # a command's arguments are folders and files: the shell completes them itself
     fitting = [command for command in commands if command.startswith(word)]
     return fitting if len(before) == 1 and word and fitting else None
+
+
+def words() -> list[str]:
+    """The overrides that are typed already, the word at the cursor aside."""
+    line = os.environ.get("COMP_LINE", "")
+    typed = line[: int(os.environ.get("COMP_POINT", len(line)))].split(" ")[:-1]
+    return [word for word in typed if "=" in word]

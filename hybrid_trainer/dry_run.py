@@ -43,7 +43,7 @@ def dry_run(config: Config, notes: Sequence[str] = ()) -> None:
     on = build.machine(config)
     data = prepare.dataset(config, table, on.device)
     spec = build.model_spec(config, data)
-    trainer = build.trainer(config, spec, data, on, [])
+    trainer = build.trainer(config, spec, data, on, [], origin=build.origin_of(config))
     batch_size = config.training.batch_size
     groups = trainer.groups(data.loader("train", batch_size, shuffle_seed=config.seed))
     first = next(groups)

@@ -15,6 +15,7 @@ from hybrid_trainer.config.machine_profile import cpu_model
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.plugins import digests
 from hybrid_trainer.ranks import of_process
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def of(config: Config, table: Table, on: Machine, *, pooled: bool = False) -> di
         "threads": config.training.threads,
         "device": torch.cuda.get_device_name(on.device) if on.device.type == "cuda" else f"cpu ({cpu_model()})",
         "precision": on.precision.name,
+        **({"plug-ins' code": digests(config.plugins)} if config.plugins else {}),
     }
 
 

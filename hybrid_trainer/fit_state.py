@@ -10,6 +10,7 @@ from hybrid_trainer.engine.optimizers import load_moments
 from hybrid_trainer.seeding import generators_state, set_generators
 
 if TYPE_CHECKING:
+    from hybrid_trainer.callbacks.base import Callback
     from hybrid_trainer.trainer import Trainer
 
 State = dict[str, Any]
@@ -27,7 +28,7 @@ def state_of(trainer: Trainer) -> State:
         "ema": None if stepper.ema is None else stepper.ema.state_dict(),
         "schedule": trainer.schedule.state_dict(),
         "rollbacks": trainer.rollbacks,
-        "callbacks": {type(callback).__name__: callback.state_dict() for callback in trainer.callbacks},
+        "callbacks": {_key(callback): callback.state_dict() for callback in trainer.callbacks},
         "epoch": trainer.epoch,
         "step_in_epoch": trainer.step_in_epoch,
         "steps_per_epoch": trainer.steps_per_epoch,
@@ -60,7 +61,7 @@ def load_into(trainer: Trainer, state: State) -> None:
         trainer.schedule.rescale(trainer.steps_per_epoch / state["steps_per_epoch"])
     trainer.rollbacks = state["rollbacks"]
     for callback in trainer.callbacks:
-        callback.load_state_dict(state["callbacks"].get(type(callback).__name__, callback.state_dict()))
+        callback.load_state_dict(state["callbacks"].get(_key(callback), callback.state_dict()))
     trainer.epoch, trainer.step_in_epoch = state["epoch"], state["step_in_epoch"]
     trainer.epoch_start = state["epoch_start"]
     if state["sums"] is not None:
@@ -68,6 +69,10 @@ def load_into(trainer: Trainer, state: State) -> None:
     trainer.history = [dict(row) for row in state["history"]]
     if trainer.ranks.rank < len(state["generators"]):
         set_generators(state["generators"][trainer.ranks.rank], trainer.device)
+
+
+def _key(callback: Callback) -> str:
+    return callback.key or type(callback).__name__
 
 
 def misfit(trainer: Trainer, state: State) -> str | None:

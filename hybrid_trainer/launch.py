@@ -20,11 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 from hybrid_trainer import completion
 from hybrid_trainer.config import messages, user_files
 from hybrid_trainer.config.compose import CONFIG_MODULE, compose_here, register, to_config
+from hybrid_trainer.config.early import load_named
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.dry_run import dry_run
 from hybrid_trainer.errors import ConfigError, RunDirError, UserError
+from hybrid_trainer.inference.files import verify
 from hybrid_trainer.ranks import of_process
 from hybrid_trainer.resume import begin_or_go_on
 from hybrid_trainer.train import train
@@ -67,6 +69,8 @@ def hand_to_hydra(arguments: list[str]) -> int:
     rest = [argument for argument in arguments if argument not in overrides]
     if completion.is_query(arguments):
         Plugins.instance().register(user_files.OwnOptions)
+        with suppress(ConfigError):  # a line that is half written
+            load_named(user_files.overrides() + completion.words())
     profile = None
     if "--cfg" in rest or "-c" in rest:
         tree, profile = compose_here(prepare(user_files.overrides() + overrides))
@@ -85,6 +89,8 @@ def _sweep(overrides: list[str]) -> int:
         tree, found = compose_here(point)
         config = to_config(tree)
         check_columns(config.data, config.active_targets)
+        if config.model.init_from is not None:
+            verify(Path(config.model.init_from))
         if profiles and profiles[0] != found:
             raise ConfigError("paths.machine_profile: one for all jobs of a sweep")
         profiles.append(found)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hybrid_trainer.config.losses import GaussianConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import split_report
+from hybrid_trainer.data.causality_targets import refuse_own_leaks
 from hybrid_trainer.data.context import fit_context_scaler, shares
 from hybrid_trainer.data.dataset import Dataset, panel_tensors
 from hybrid_trainer.data.extremes import far_labels, refuse_too_large
@@ -44,6 +45,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
         room = IN_MEMORY  # then everything else fits as well
     spread = [task for task, loss in config.training.losses.items() if isinstance(loss, GaussianConfig)]
     targets = with_spread(build_targets(table, config.active_targets), spread)
+    refuse_own_leaks(table, targets, config.active_targets)
     refuse_too_large(table, targets)
     if config.data.shuffle_labels:
         log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")

@@ -20,7 +20,9 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
+from hybrid_trainer.inference.files import verify
 from hybrid_trainer.meeting import Plan, training
+from hybrid_trainer.plugins import digests
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import RunDirectory, claimed
@@ -50,6 +52,8 @@ def train(config: Config, directory: Path, overrides: list[str], notes: Sequence
     """
     plain = asdict(config)
     text = OmegaConf.to_yaml(plain)
+    if config.model.init_from is not None:
+        verify(Path(config.model.init_from))
     attempts.remember(directory)
     with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
         _all_of_it(config, run, notes=notes)
@@ -103,6 +107,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     from hybrid_trainer.evaluation import judge, report, task_bests
 
     on = build.machine(config)
+    if config.plugins:
+        run.note(plugins=digests(config.plugins))
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
     if config.training.threads > cores():
         log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
@@ -119,7 +125,11 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     spec = build.model_spec(config, data)
     marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
     looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
-    trainer = build.trainer(config, spec, data, on, looking_on, ranks)
+    goes_on = overrides is not None and any(run.checkpoints.glob("last-*.pt"))  # with weights of its own
+    origin = None if goes_on else build.origin_of(config)
+    if origin is not None:
+        run.note(init_from={"folder": str(origin.folder), "sha256": origin.sha256})
+    trainer = build.trainer(config, spec, data, on, looking_on, ranks, origin)
     try:
         state = None if overrides is None else _restore(trainer, run, marks)
     except UserError as error:
@@ -139,7 +149,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)
 
-    predictor = build.predictor(config, spec, data, trainer, run.provenance)
+    begun = {"init_from": run.record["init_from"]} if "init_from" in run.record else {}
+    predictor = build.predictor(config, spec, data, trainer, run.provenance | begun)
     bundle = _save(config, run, data, predictor, results)
     metrics = trainer.history[best_epoch - 1] | judge.headline(results)
     reason = trainer.stop_reason or f"{trainer.epoch} of {config.training.epochs} epochs done"

@@ -15,6 +15,7 @@ from torch import nn
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.allocator import memory_kept
+from hybrid_trainer.engine.freezing import learning
 from hybrid_trainer.engine.graphs import StepGraph
 from hybrid_trainer.engine.interruption import Interruption
 from hybrid_trainer.engine.kept import KeptOutputs
@@ -119,7 +120,7 @@ class Trainer:
 
     def _train_epoch(self, loader: WindowLoader) -> EpochRow:
         """Train the epoch from its next step on; after a resume that may be none of them."""
-        self.model.train()
+        learning(self.model)
         loader.epoch = self.epoch
         if self.step_in_epoch == 0:
             self.rate_at_start = self.learning_rate

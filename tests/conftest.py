@@ -5,20 +5,37 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hydra.core.config_store import ConfigStore
 
+from hybrid_trainer.callbacks.base import EXTRA
+from hybrid_trainer.config.callbacks import CALLBACKS
 from hybrid_trainer.config.compose import compose_config, to_config
+from hybrid_trainer.config.known_keys import known_keys, open_mappings
 from hybrid_trainer.config.overrides import prepare
-from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.schema import OPTIONS, OWN, Config
+from hybrid_trainer.config.targets import TARGETS
+from hybrid_trainer.config.training import SCHEDULES
+from hybrid_trainer.data.features import FEATURES
+from hybrid_trainer.data.own_sources import SOURCES
+from hybrid_trainer.data.targets import TARGET_BUILDERS
+from hybrid_trainer.engine import schedules
+from hybrid_trainer.models import MODELS
 
 # What tune-engine has found on the machine at hand is not for the tests, nor for the commands that they start.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="hybrid_trainer-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,3 +79,34 @@ def prices_csv(tmp_path: Path) -> Path:
     path = tmp_path / "prices.csv"
     price_frame().write_csv(path)
     return path
+
+
+@pytest.fixture
+def plugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A place to import plug-ins: what they register, and that they were imported, is forgotten afterwards."""
+    registries = (FEATURES, SOURCES, TARGET_BUILDERS, EXTRA, MODELS, schedules.OWN)
+    for registry in registries:
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
+    mappings: list[dict[str, Any]] = [*OPTIONS.values(), TARGETS, CALLBACKS, SCHEDULES]  # type: ignore[list-item]
+    before, own, modules = [dict(mapping) for mapping in mappings], set(OWN), set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for mapping, entries in zip(mappings, before, strict=True):
+        mapping.clear()
+        mapping.update(entries)
+    store = ConfigStore.instance().repo
+    for group, name in OWN - own:
+        store.get(group, {}).pop(f"{name}.yaml", None)
+        store.get("schema", {}).get(group, {}).pop(f"{name}.yaml", None)
+    OWN.intersection_update(own)
+    for name in set(sys.modules) - modules:
+        if not name.startswith(("hybrid_trainer", "torch")) and _is_here(sys.modules[name]):
+            del sys.modules[name]
+    known_keys.cache_clear()
+    open_mappings.cache_clear()
+
+
+def _is_here(module: object) -> bool:
+    """Whether a module is a test's own file, or one of the examples."""
+    file = getattr(module, "__file__", None) or ""
+    return file.startswith((tempfile.gettempdir(), str(EXAMPLES)))

@@ -50,6 +50,17 @@ def test_the_tab_key_completes(line: str, offered: set[str], tmp_path: Path) -> 
     assert tab(line, tmp_path) == offered
 
 
+def test_what_a_plug_in_brings_is_offered_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "my_look.py").write_text(
+        "from dataclasses import dataclass\nfrom hybrid_trainer.extend import DataConfig, key, source\n\n"
+        "@dataclass(kw_only=True)\nclass Mine(DataConfig):\n    houses: int = key(1, 'how many')\n\n"
+        "source('my_houses', Mine)(print)\n"
+    )
+    assert tab("hybrid-trainer plugins=[my_look] data=my", tmp_path) == {"data=my_houses"}
+    assert tab("hybrid-trainer plugins=[my_look] data=my_houses data.hou", tmp_path) == {"data.houses="}
+    assert tab("hybrid-trainer data=my", tmp_path) == set()
+
+
 def test_an_option_of_ones_own_is_offered_too(tmp_path: Path) -> None:
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 1\n")

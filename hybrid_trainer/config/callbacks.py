@@ -79,6 +79,15 @@ class ResourcesConfig:
 
 
 @dataclass(kw_only=True)
+class CallbackConfig:
+    """What every callback of a plug-in says; it goes without keys."""
+
+
+CALLBACKS: dict[str, type[CallbackConfig]] = {}
+"""The callbacks of plug-ins by name: the entries of the open mapping `callbacks.extra`."""
+
+
+@dataclass(kw_only=True)
 class CallbacksConfig:
     """All callbacks."""
 
@@ -91,3 +100,4 @@ class CallbacksConfig:
     tensorboard: TensorBoardConfig = key(TensorBoardConfig(), "curves for TensorBoard")
     resources: ResourcesConfig = key(ResourcesConfig(), "what the run costs")
     progress: ProgressConfig = key(ProgressConfig(), "what the terminal shows")
+    extra: dict[str, Any] = key({}, "callbacks of your plug-ins: NAME: {KEY: value, ...}; {} takes their defaults")

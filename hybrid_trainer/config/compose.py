@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,14 +17,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, machine_profile, messages
+from hybrid_trainer.config.building import build, callback_of, check_keys, loss_of, options_of, target_of, types_of
+from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
-from hybrid_trainer.config.losses import LOSS_CONFIGS, LossConfig
 from hybrid_trainer.config.machine_profile import Profile
-from hybrid_trainer.config.schema import OPTIONS, Config, PathsConfig, RunConfig, TopLevelConfig
-from hybrid_trainer.config.targets import TARGETS, builder_of
+from hybrid_trainer.config.schema import OPTIONS, OWN, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.errors import ConfigError, did_you_mean
-from hybrid_trainer.plugins import load_plugins
+from hybrid_trainer.plugins import hint, load_plugins
 
 CONFIG_MODULE = "hybrid_trainer.conf"
 _PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")  # what hydra/launcher=NAME and hydra/sweeper=NAME pick
@@ -50,21 +49,25 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
-            node = _types(schema)
+            node = types_of(schema)
             for key, value in measured.items():
                 if key in {known.path for known in keys_of(schema, f"{group}.")}:
                     OmegaConf.update(node, key.partition(".")[2], value)
             store.store(group=f"schema/{group}", name=name, node=node, provider="hybrid_trainer")
+    for group, name in OWN:
+        store.store(group=group, name=name, node=_option(group, name), provider="hybrid_trainer")
 
 
-def _types(schema: type[Any]) -> DictConfig:
-    """A section's types and defaults, its mappings empty: what stands in them is conf/'s, so that ~ can remove it."""
-    made = OmegaConf.structured(schema)
-    assert isinstance(made, DictConfig)
-    for name, hint in get_type_hints(schema).items():
-        if get_origin(hint) is dict:
-            made[name] = {}
-    return made
+def _option(group: str, name: str) -> dict[str, Any]:
+    """What stands in conf/ for a built-in option: its schema, and the entries that its mappings begin with."""
+    schema = OPTIONS[group][name]
+    mappings = {known for known, kind in get_type_hints(schema).items() if get_origin(kind) is dict}
+    defaults = {known.path: known.default for known in keys_of(schema, "")}  # none is made: it might lack a value
+    own = {known: entry for known, entry in defaults.items() if known in mappings and entry}
+    if issubclass(schema, TableData):
+        own["path"] = "${paths.processed_data_path}"
+    prices = [{"targets": "price"}] if group == "data" and "targets" not in own else []
+    return {"defaults": [f"/schema/{group}/{name}@_here_", *prices, "_self_"], **own}
 
 
 def compose_config(overrides: list[str]) -> DictConfig:
@@ -91,15 +94,20 @@ def compose_here(overrides: list[str]) -> tuple[DictConfig, Profile | None]:
 
 def compose_bare(overrides: list[str], measured: Mapping[str, Any] = MappingProxyType({})) -> DictConfig:
     """Compose without looking for a machine profile; `measured` are values that one holds."""
-    register(measured)
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            tree = compose("config", overrides=overrides, return_hydra_config=True)
+        tree = compose_tree(overrides, measured)
     except Exception as error:
         raise messages.explain(error) from error
     refuse_code(tree)
     return tree
+
+
+def compose_tree(overrides: list[str], measured: Mapping[str, Any] = MappingProxyType({})) -> DictConfig:
+    """The same, with Hydra's own errors."""
+    register(measured)
+    GlobalHydra.instance().clear()
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        return compose("config", overrides=overrides, return_hydra_config=True)
 
 
 def refuse_code(tree: DictConfig) -> None:
@@ -144,16 +152,19 @@ def to_config(tree: DictConfig) -> Config:
         if plain.get(part) is None:
             plain.pop(part, None)
     sections: dict[str, Any] = {str(name): value for name, value in plain.items()}
-    _check_keys(Config, sections, "")
+    check_keys(Config, sections, "")
     rest = {name: value for name, value in sections.items() if name not in OPTIONS}
-    top = _build(TopLevelConfig, rest, "")
+    top = build(TopLevelConfig, rest, "")
     load_plugins(top.plugins)
     for group, options in OPTIONS.items():
         sections[group] = _section(group, options, sections.get(group))
     targets = spread_horizons(sections["data"].targets)
-    sections["data"].targets = {name: _target(name, entry) for name, entry in targets.items()}
+    sections["data"].targets = {name: target_of(name, entry) for name, entry in targets.items()}
     losses = sections["training"].losses
-    sections["training"].losses = {task: _loss(task, entry) for task, entry in losses.items()}
+    sections["training"].losses = {task: loss_of(task, entry) for task, entry in losses.items()}
+    extra = sections["callbacks"].extra
+    sections["callbacks"].extra = {name: callback_of(name, entry) for name, entry in extra.items()}
+    sections["training"].schedule.options = options_of(sections["training"].schedule)
     groups = {group: sections[group] for group in OPTIONS}
     config = Config(seed=top.seed, run=top.run, plugins=top.plugins, paths=top.paths, **groups)
     consistency.check(config)
@@ -172,65 +183,5 @@ def _section(group: str, options: dict[str, type[Any]], given: Any) -> Any:
         raise ConfigError(f"{group}: choose an option: {group}={' | '.join(options)}")
     name = given["name"]
     if name not in options:
-        raise ConfigError(f"{group}.name: '{name}' is not known{did_you_mean(name, options)}")
-    return _build(options[name], given, group)
-
-
-def _target(name: str, entry: Any) -> Any:
-    path = f"data.targets.{name}"
-    if not isinstance(entry, dict):
-        raise ConfigError(f"{path}: {entry!r} must be a mapping such as {{builder: signal, horizon: 5}}")
-    builder = builder_of(name, entry)
-    if builder not in TARGETS:
-        raise ConfigError(f"{path}.builder: '{builder}' is not a builder{did_you_mean(builder, TARGETS)}")
-    for key in entry:
-        if key not in get_type_hints(TARGETS[builder]):
-            raise messages.unknown_target_key(f"{path}.{key}", str(key), builder)
-    try:
-        return _build(TARGETS[builder], {**entry, "builder": builder}, path)
-    except ConfigError as error:
-        text = str(error)
-        raise ConfigError(text if text.startswith(path) else f"{path}.{text}") from error
-
-
-def _loss(task: str, entry: Any) -> LossConfig:
-    path = f"training.losses.{task}"
-    if isinstance(entry, LossConfig):
-        return entry
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        raise ConfigError(f"{path}: name a loss: {path}=focal, or {path}.name=focal with its options beside it")
-    name = entry["name"]
-    schema = LOSS_CONFIGS.get(name, f"{path}.name")
-    for key in entry:
-        if key not in get_type_hints(schema):
-            raise ConfigError(
-                f"{path}.{key}: no such key of the loss '{name}'{did_you_mean(key, get_type_hints(schema))}"
-            )
-    try:
-        made: LossConfig = _build(schema, entry, path)
-        return made
-    except ConfigError as error:
-        text = str(error)
-        raise ConfigError(text if text.startswith(path) else f"{path}.{text}") from error
-
-
-def _build(schema: type[Any], given: dict[str, Any], path: str) -> Any:
-    """Make one dataclass of a plain mapping, with OmegaConf's conversions and our messages."""
-    _check_keys(schema, given, path)
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(_types(schema), given))
-    except OmegaConfBaseException as error:
-        raise messages.explain(error, path) from error
-
-
-def _check_keys(schema: type[Any], given: dict[str, Any], path: str) -> None:
-    hints = get_type_hints(schema)
-    for name, value in given.items():
-        full = f"{path}.{name}" if path else str(name)
-        if name not in hints:
-            raise messages.unknown_key(full)
-        if not is_dataclass(hints[name]) or full in OPTIONS:
-            continue
-        if not isinstance(value, dict):
-            raise messages.not_a_section(full)
-        _check_keys(hints[name], value, full)
+        raise ConfigError(f"{group}.name: '{name}' is not known{did_you_mean(name, options)}{hint()}")
+    return build(options[name], given, group)

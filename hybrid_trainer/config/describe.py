@@ -14,11 +14,14 @@ from rich.table import Table
 
 from hybrid_trainer.arguments import Parser
 from hybrid_trainer.config import machine_profile
+from hybrid_trainer.config.callbacks import CALLBACKS
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
 from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
+from hybrid_trainer.config.training import SCHEDULES
 from hybrid_trainer.errors import ConfigError, did_you_mean
+from hybrid_trainer.plugins import hint, load_plugins
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +30,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "what", nargs="?", metavar="GROUP", help="a group, an option such as data=csv, or part of a key"
     )
-    what = parser.parse_args(arguments).what
+    parser.add_argument("--plugins", default="", metavar="NAME[,NAME]", help="your plug-ins, to show what they bring")
+    options = parser.parse_args(arguments)
+    load_plugins([name for name in options.plugins.split(",") if name])
+    what = options.what
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
     console = Console(width=width)
     profile = machine_profile.find(machine_profile.AUTO)
@@ -56,7 +62,7 @@ def tables(what: str | None, measured: Mapping[str, Any] = MappingProxyType({}))
         near = did_you_mean(what, [*names, *known_keys()])
         if "did you mean" not in near:
             near = f"; known: {', '.join(names)}"  # all keys would fill the screen
-        raise ConfigError(f"describe {what}: neither a group nor a key{near}")
+        raise ConfigError(f"describe {what}: neither a group nor a key{near}{hint()}")
     return [_table(f"keys with '{what}'", found, measured)]
 
 
@@ -69,6 +75,10 @@ def _sections() -> dict[str, list[KnownKey]]:
         found[f"targets={name}"] = keys_of(schema, "data.targets.NAME.")
     for name in LOSS_CONFIGS:
         found[f"losses={name}"] = keys_of(LOSS_CONFIGS.get(name, "training.losses"), "training.losses.TASK.")
+    for name, own in CALLBACKS.items():
+        found[f"extra={name}"] = keys_of(own, f"callbacks.extra.{name}.")
+    for name, steps in SCHEDULES.items():
+        found[f"schedule={name}"] = keys_of(steps, "training.schedule.options.")
     return found
 
 

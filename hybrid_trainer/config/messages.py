@@ -10,6 +10,7 @@ from hybrid_trainer.config.known_keys import known_keys, shown
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
+from hybrid_trainer.plugins import hint
 
 _TYPE_WORDS = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "text"}
 _LIST_OR_BLOCKS = (
@@ -151,7 +152,7 @@ def _missing_option(cause: BaseException, outer: BaseException) -> str:
     options = [str(option) for option in getattr(cause, "options", None) or []]
     group, _, option = missing.rpartition("/")
     if options and group:
-        return f"{group}: there is no option '{option}'{did_you_mean(option, options)}"
+        return f"{group}: there is no option '{option}'{did_you_mean(option, options)}{hint()}"
     return _first_line(outer)
 
 

@@ -15,6 +15,12 @@ class ModelConfig:
     name: str = key("", "which model family")
     time_window: int = key(32, "rows in a window, the decision row included")
     heads: list[str] | None = key(None, "the active targets, of those in data.targets; null: all of them")
+    init_from: str | None = key(
+        None, "a saved model (RUN_DIR/model) of the same family and features, whose weights this one begins with"
+    )
+    freeze: list[str] = key(
+        [], "parts that don't learn: names of modules or parameters, or patterns: [convolution, recurrent, heads.*]"
+    )
     window_norm: str = key(
         "none",
         "what is taken off each window's features, and put back on what is forecast of them: none | "

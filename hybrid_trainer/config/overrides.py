@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from hybrid_trainer.config.early import load_named
 from hybrid_trainer.config.known_keys import open_mappings
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
@@ -18,8 +19,10 @@ def prepare(overrides: list[str]) -> list[str]:
     """Return the overrides as Hydra needs them; one that no run may have is a ConfigError.
 
     An override at or below an open mapping (`data.targets.signal.horizon=3`) gets `++`: Hydra knows the mapping, but
-    not the entries that a user makes in it.
+    not the entries that a user makes in it. Plug-ins that overrides or files name are imported: their options, keys and
+    mappings count from here on.
     """
+    load_named(overrides)
     return [_prepare(override) for override in overrides]
 
 

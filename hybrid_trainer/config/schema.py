@@ -115,3 +115,6 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
     "training": {"default": TrainingConfig},
     "callbacks": {"default": CallbacksConfig},
 }
+
+OWN: set[tuple[str, str]] = set()
+"""Of these, (group, option) of plug-ins: options without a file in conf/."""

@@ -12,21 +12,34 @@ from hybrid_trainer.errors import ConfigError
 
 
 @dataclass(kw_only=True)
+class ScheduleOptions:
+    """What every schedule of a plug-in says of itself; it goes without keys."""
+
+
+SCHEDULES: dict[str, type[ScheduleOptions]] = {}
+"""The schedules of plug-ins, by name."""
+
+
+@dataclass(kw_only=True)
 class ScheduleConfig:
     """How the learning rate changes."""
 
     kind: str = key(
         "plateau",
-        "none: keep it; plateau: lower it per epoch when the monitor stalls; cosine, onecycle: move it per step",
+        "none: keep it; plateau: lower it per epoch when the monitor stalls; cosine, onecycle: move it per step; "
+        "or a schedule of your plug-ins",
     )
     warmup_steps: int = key(0, "steps over which it rises at the start (onecycle rises by itself)")
     monitor: Any = key("auto", "what the plateau schedule looks at, as callbacks.checkpoint.monitor")
     factor: float = key(0.5, "by which the learning rate is multiplied")
     patience: int = key(2, "epochs without improvement before the learning rate is lowered")
     min_learning_rate: float = key(1e-5, "never below this")
+    options: dict[str, Any] = key({}, "the keys of a plug-in's schedule: KEY: value")
 
     def __post_init__(self) -> None:
-        check_choice("training.schedule.kind", self.kind, ["none", "plateau", "cosine", "onecycle"])
+        check_choice("training.schedule.kind", self.kind, ["none", "plateau", "cosine", "onecycle", *SCHEDULES])
+        if self.options and self.kind not in SCHEDULES:
+            raise ConfigError(f"training.schedule.options: for a schedule of a plug-in; '{self.kind}' has none")
         check_range("training.schedule.warmup_steps", self.warmup_steps, low=0)
         if self.kind == "onecycle" and self.warmup_steps:
             raise ConfigError("training.schedule.warmup_steps: onecycle rises by itself; leave it at 0")

@@ -14,9 +14,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hybrid_trainer.config.early import on_command_line
 from hybrid_trainer.config.messages import WHOLE_SECTION
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.plugins import load_plugins
 
 GROUPS = ("data", "model", "training", "callbacks", "experiment")
 _SLOT = "file"
@@ -68,7 +70,7 @@ def take_config_option(arguments: list[str]) -> list[str]:
         raise ConfigError(f"--config: only one file can be given, not {len(chosen)}")
     if not chosen:
         return rest
-    whole = _store(Path(chosen[0]))
+    whole = _store(Path(chosen[0]), on_command_line(rest))
     for word in rest:
         key = word.partition("=")[0].lstrip("+~")
         if key in whole or (key == "experiment" and whole):
@@ -76,8 +78,12 @@ def take_config_option(arguments: list[str]) -> list[str]:
     return [f"config_file={_SLOT}", *rest]
 
 
-def _store(path: Path) -> list[str]:
-    """Enter a file of keys, in the shape of an experiment, where Hydra finds it; returns the groups it has whole."""
+def _store(path: Path, plugins: list[str] | None) -> list[str]:
+    """Enter a file of keys, in the shape of an experiment, where Hydra finds it; returns the groups it has whole.
+
+    Args:
+        plugins: what the command line says in the place of the file.
+    """
     try:
         # OmegaConf's own loader: it reads 1e-3 as a number, and refuses a key that stands there twice.
         tree = OmegaConf.load(path)
@@ -92,6 +98,11 @@ def _store(path: Path) -> list[str]:
         raise ConfigError(f"{path}: must hold keys, such as 'training: {{epochs: 30}}'")
     if "hydra" in keys:
         raise ConfigError(f"{path}: hydra: a file of keys may not set Hydra up; give these keys on the command line")
+    named = keys.get("plugins") if plugins is None else plugins
+    if isinstance(
+        named, list
+    ):  # the options that they bring may be chosen here; anything else is told when it is composed
+        load_plugins([str(name) for name in named])
     for group in OPTIONS:
         if group in keys and not isinstance(keys[group], dict):
             raise ConfigError(

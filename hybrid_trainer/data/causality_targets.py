@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
 from hybrid_trainer.data.labelling import build_targets
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.targets import Target
+from hybrid_trainer.data.targets import TARGET_BUILDERS, Target
+from hybrid_trainer.errors import LeakError
+from hybrid_trainer.plugins import is_own
 
 _DRAWS = 4
+_TRIED = 8  # labels, in every run
 
 
 def target_leaks(
@@ -28,11 +31,27 @@ def target_leaks(
     - must, in some of them, be another when the rows after t are: it is not known at t. A label column is what the user
       says it is: only the first point can be seen of it.
     """
-    return {name: _leaks(table, name, config, generator, samples) for name, config in configs.items()}
+    built = zip(configs.items(), build_targets(table, configs), strict=True)
+    return {name: _leaks(table, whole, config, generator, samples) for (name, config), whole in built}
 
 
-def _leaks(table: Table, name: str, config: TargetConfig, generator: np.random.Generator, samples: int) -> list[str]:
-    whole = build_targets(table, {name: config})[0]
+def refuse_own_leaks(table: Table, targets: list[Target], configs: dict[str, TargetConfig]) -> None:
+    """Try the labels of plug-ins' builders on a few rows: purging goes by what their configs say.
+
+    Raises:
+        LeakError: one reads other rows than (t, t + horizon] and the `rows_behind` before; or is known at t.
+    """
+    generator = np.random.default_rng(0)
+    for target, (name, config) in zip(targets, configs.items(), strict=True):
+        if is_own(TARGET_BUILDERS.get(config.builder, "")) and target.labelled.any():
+            for fault in _leaks(table, target, config, generator, _TRIED):
+                raise LeakError(f"data.targets.{name} (builder '{config.builder}'): {fault}")
+
+
+def _leaks(
+    table: Table, whole: Target, config: TargetConfig, generator: np.random.Generator, samples: int
+) -> list[str]:
+    name = whole.spec.name
     labelled = np.flatnonzero(whole.labelled)
     if not len(labelled):
         return [f"no row of {table.file} has a label"]

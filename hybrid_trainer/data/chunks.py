@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +72,7 @@ def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
     except TableError as error:
         problems.add(str(error))
         return
-    told = _tell_columns(part, schema, layout, problems)
+    told = _tell_columns(file, schema, layout, problems, part.constants)
     inside = [name for name in layout.all_columns if name in schema and name not in {*part.constants, *told}]
     constants = [
         pl.lit(part.constants.get(name), dtype=pl.String).alias(name)
@@ -89,24 +89,30 @@ def parquet(part: Part, layout: Layout, problems: Problems) -> Iterator[Chunk]:
         problems.add(f"{file}: not a Parquet file that can be read ({first_line(error)})")
 
 
-def _tell_columns(part: Part, schema: dict[str, pl.DataType], layout: Layout, problems: Problems) -> frozenset[str]:
-    """Record the columns that this file lacks, and those of a kind that cannot be read as what they must be."""
-    told = [name for name in layout.all_columns if name not in schema and name not in part.constants]
+def _tell_columns(
+    file: str, schema: Mapping[str, pl.DataType], layout: Layout, problems: Problems, constants: Collection[str] = ()
+) -> frozenset[str]:
+    """Record the columns that a file lacks, and those of a kind that cannot be read as what they must be.
+
+    Args:
+        constants: columns that its folders name.
+    """
+    told = [name for name in layout.all_columns if name not in schema and name not in constants]
     for name in told:
-        problems.add(f"{part.path}: there is no column '{name}'")
+        problems.add(f"{file}: there is no column '{name}'")
     kind = schema.get(layout.timestamp, pl.Null())
     if not (kind.is_integer() or kind in (pl.String, pl.Date, pl.Datetime, pl.Null)):
-        problems.add(f"{part.path}: column '{layout.timestamp}': a column of {kind}; {RIGHT}")
+        problems.add(f"{file}: column '{layout.timestamp}': a column of {kind}; {RIGHT}")
         told.append(layout.timestamp)
     for name in layout.number_columns:
-        kind = pl.Null() if name in part.constants else schema.get(name, pl.Null())
+        kind = pl.Null() if name in constants else schema.get(name, pl.Null())
         if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
-            problems.add(f"{part.path}: column '{name}' holds {kind}, not numbers")
+            problems.add(f"{file}: column '{name}' holds {kind}, not numbers")
             told.append(name)
     for name in [*([layout.instrument] if layout.instrument else []), *layout.labels, *layout.category_columns]:
-        kind = pl.Null() if name in part.constants else schema.get(name, pl.Null())
+        kind = pl.Null() if name in constants else schema.get(name, pl.Null())
         if (kind.is_nested() or kind in _NO_TEXT) and name not in told:
-            problems.add(f"{part.path}: column '{name}' holds {kind}, neither texts nor numbers")
+            problems.add(f"{file}: column '{name}' holds {kind}, neither texts nor numbers")
             told.append(name)
     return frozenset(told)
 
@@ -124,8 +130,9 @@ def chunks_of(
             yield from fast_csv(part, names, layout)
 
 
-def frame_chunks(file: str, frame: pl.DataFrame) -> Iterator[Chunk]:
+def frame_chunks(file: str, frame: pl.DataFrame, layout: Layout, problems: Problems) -> Iterator[Chunk]:
     """Yield a frame that is in memory as blocks."""
+    told = _tell_columns(file, frame.schema, layout, problems)
     for start in range(0, len(frame), _ROWS):
         part = frame.slice(start, _ROWS)
-        yield Chunk(file, part, np.arange(start + 1, start + 1 + len(part)))
+        yield Chunk(file, part, np.arange(start + 1, start + 1 + len(part)), told)

@@ -16,18 +16,29 @@ from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data import column_targets, forecasts, price_targets, triple_barrier  # noqa: F401
 from hybrid_trainer.data.features import Values
 from hybrid_trainer.data.forecasts import Forecast, fit_forecast
+from hybrid_trainer.data.own_targets import own_target_fault
 from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import NO_CLASS, TARGET_BUILDERS, Target
-from hybrid_trainer.errors import TableError
+from hybrid_trainer.errors import ConfigError, TableError
+from hybrid_trainer.plugins import is_own, own_code
 
 
 def build_targets(table: Table, configs: dict[str, TargetConfig]) -> list[Target]:
     """Make the labels of every active target, in the order of the heads."""
-    return [
-        TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")(name, table, config)
-        for name, config in configs.items()
-    ]
+    return [_built(name, table, config) for name, config in configs.items()]
+
+
+def _built(name: str, table: Table, config: TargetConfig) -> Target:
+    builder = TARGET_BUILDERS.get(config.builder, f"data.targets.{name}.builder")
+    if not is_own(builder):
+        return builder(name, table, config)
+    what = f"data.targets.{name} (builder '{config.builder}')"
+    with own_code(what, builder):
+        target = builder(name, table, config)
+    if fault := own_target_fault(target, name, table, config):
+        raise ConfigError(f"{what}: {fault}")
+    return target
 
 
 def with_spread(targets: list[Target], tasks: Sequence[str]) -> list[Target]:

@@ -1,4 +1,4 @@
-"""From what a config names to a `Table`: files of the user's own, the embedded set, synthetic. Imports no torch."""
+"""From what a config names to a `Table`: a user's files, the embedded set, synthetic, a plug-in's. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from hybrid_trainer.config.data import DataConfig, SyntheticData, TableData
 from hybrid_trainer.config.targets import TargetConfig
-from hybrid_trainer.data import synthetic
+from hybrid_trainer.data import own_sources, synthetic
 from hybrid_trainer.data.checks import Problems
 from hybrid_trainer.data.chunks import Chunk, OddFileError, chunks_of, frame_chunks
 from hybrid_trainer.data.columns import Columns
@@ -48,11 +49,7 @@ def load_table(
         TableError: the table can't be read or its content is wrong; every fault found is in the text.
     """
     rules = Rules(missing=config.missing, on_error=config.on_error, rows_needed=rows_needed, why=why)
-    source = (
-        _synthetic_source(config, targets, rules)
-        if isinstance(config, SyntheticData)
-        else _file_source(table_path(config), rules, lambda columns, file: layout_for(config, targets, columns, file))
-    )
+    source = _source_of(config, targets, rules, own_sources.frame_for(config))
     most_in_memory = {"auto": CACHED_FROM, "always": 0, "never": None}[config.cache]
     table = _table(source, most_in_memory, Store(cache_folder(cache_dir)))
     return cut_at_gaps(table, config.max_gap, independent=config.independent_sequences)
@@ -62,11 +59,24 @@ def check_columns(config: DataConfig, targets: dict[str, TargetConfig]) -> Layou
     """Look at a table's header alone: a wrong path or column is told before a run has a directory."""
     if isinstance(config, SyntheticData):
         return layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC)
-    rules = Rules(missing=config.missing)
-    source = _file_source(table_path(config), rules, lambda columns, file: layout_for(config, targets, columns, file))
+    source = _source_of(config, targets, Rules(missing=config.missing), own_sources.frame_for(config, keep=True))
     if source.faults:  # since it can't be used, everything else that is wrong is told as well
         _table(source, None, Store(cache_folder(None)))
     return source.layout
+
+
+def _source_of(config: DataConfig, targets: dict[str, TargetConfig], rules: Rules, own: pl.DataFrame | None) -> _Source:
+    """What a config names. own: the table of a plug-in's source, None for the built-in ones."""
+    if own is not None:
+        file = f"data={config.name}"
+        layout = layout_for(config, targets, own.columns, file)
+        frame = own.select(layout.all_columns)
+        return _frame_source(file, frame, layout, rules, own_sources.digest(frame))
+    if isinstance(config, SyntheticData):
+        frame = synthetic.frame(config)
+        layout = layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC)
+        return _frame_source(SYNTHETIC, frame, layout, rules, synthetic.digest(frame))
+    return _file_source(table_path(config), rules, lambda columns, file: layout_for(config, targets, columns, file))
 
 
 def table_path(config: DataConfig) -> Path:
@@ -140,18 +150,16 @@ def _file_source(path: Path, rules: Rules, layout_of: Callable[[list[str], str],
     )
 
 
-def _synthetic_source(config: SyntheticData, targets: dict[str, TargetConfig], rules: Rules) -> _Source:
-    frame = synthetic.frame(config)
-    digest = synthetic.digest(frame)
+def _frame_source(file: str, frame: pl.DataFrame, layout: Layout, rules: Rules, digest: str) -> _Source:
     return _Source(
-        file=SYNTHETIC,
-        layout=layout_for(config, targets, list(synthetic.COLUMNS), SYNTHETIC),
+        file=file,
+        layout=layout,
         rules=rules,
         stamp=lambda: digest,
         digest=lambda: digest,
         size=0,
         newest=0,
-        chunks=lambda problems, careful: frame_chunks(SYNTHETIC, frame),
+        chunks=lambda problems, careful: frame_chunks(file, frame, layout, problems),
         faults=[],
         fast=False,
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.engine.device import Precision
+from hybrid_trainer.engine.freezing import learning
 from hybrid_trainer.types import Batch
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def compiled(model: nn.Module, example: Batch, precision: Precision) -> nn.Modul
     try:
         with torch.random.fork_rng(devices=gpus), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler warns of its own doing
-            model.train()
+            learning(model)
             with precision.autocast():
                 outputs = made(example.x, example.context, example.ids)
             total: Tensor = sum(raw.float().sum() for raw in outputs.values())

@@ -32,7 +32,7 @@ def make_optimizer(
     ]
     if further:
         groups.append({"params": list(further), "weight_decay": 0.0})
-    rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
+    rate: Any = torch.tensor(learning_rate, device=[*decayed, *spared][0].device) if capturable else learning_rate
     if name in ("adamw", "adam"):
         kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
         made = kind(groups, lr=rate, fused=True, capturable=capturable)

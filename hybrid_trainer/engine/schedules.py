@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.monitor import Monitor
+from hybrid_trainer.plugins import own_code
+from hybrid_trainer.registry import Registry
 from hybrid_trainer.types import EpochRow
 
 
@@ -162,6 +167,37 @@ class Plateau(Schedule):
         if "monitor" in state:  # another schedule's has none
             self.monitor.load_state_dict(state["monitor"])
         super().load_state_dict(state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """How long a training is: what a plug-in's schedule is told.
+
+    Attributes:
+        warmup: updates over which the rate shall rise (training.schedule.warmup_steps). per_epoch: updates of an epoch.
+        total: updates of all epochs.
+    """
+
+    warmup: int
+    per_epoch: int
+    total: int
+
+
+OWN: Registry[Callable[..., Schedule]] = Registry("schedule")
+
+
+def make_own(name: str, optimizer: torch.optim.Optimizer, steps: Steps, options: dict[str, Any]) -> Schedule:
+    """Make a plug-in's schedule with `maker(optimizer, steps, **options)`.
+
+    Raises:
+        ConfigError: it cannot be made of them; the text says where.
+    """
+    maker = OWN.get(name, "training.schedule.kind")
+    with own_code(f"schedule '{name}'", maker):
+        made = maker(optimizer, steps, **options)
+    if not isinstance(made, Schedule):
+        raise ConfigError(f"schedule '{name}': it made a {type(made).__name__}, which is no Schedule")
+    return made
 
 
 def _between(start: float, end: float, share: float) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hybrid_trainer.engine.device import Precision
+from hybrid_trainer.engine.freezing import learning
 from hybrid_trainer.ranks import Ranks
 from hybrid_trainer.types import Batch
 
@@ -64,7 +65,7 @@ def _trying(model: nn.Module, precision: Precision) -> Iterator[None]:
     mode, gpus = model.training, [precision.device] if precision.device.type == "cuda" else []
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with torch.random.fork_rng(devices=gpus):
-        model.train()
+        learning(model)
         yield
     model.zero_grad(set_to_none=True)
     for buffer, before in buffers:

@@ -6,7 +6,6 @@ and context_scaler.skops where there is context.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -21,20 +20,23 @@ from torch import Tensor
 from hybrid_trainer.data.features import FEATURES, select_features
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.errors import BundleError, UserError
+from hybrid_trainer.inference.files import (
+    CARD,
+    CONTEXT_SCALER,
+    GOLDEN,
+    MANIFEST,
+    SCALER,
+    SCHEMA,
+    WEIGHTS,
+    sha256_of,
+    verify,
+    verify_file,
+)
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema
-from hybrid_trainer.models import make_model
+from hybrid_trainer.models import MODELS, make_model
 from hybrid_trainer.runs.atomic import umask
 
-MANIFEST = "manifest.json"
-WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD = (
-    "weights.safetensors",
-    "scaler.skops",
-    "schema.json",
-    "golden.safetensors",
-    "MODEL_CARD.md",
-)
-CONTEXT_SCALER = "context_scaler.skops"
 _TOLERANCE = 1e-4
 
 
@@ -63,7 +65,7 @@ def save_bundle(folder: Path, predictor: Predictor, golden: dict[str, Tensor], c
             {**golden, **{f"output.{name}": value.contiguous() for name, value in outputs.items()}}, temporary / GOLDEN
         )
         (temporary / CARD).write_text(card, encoding="utf-8")
-        digests = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        digests = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
         mask = umask()
         temporary.chmod(0o777 & ~mask)
@@ -119,11 +121,11 @@ def load_bundle(folder: Path) -> Predictor:
     Raises:
         BundleError: a file is missing, altered or not trusted, or the golden batch comes out different.
     """
-    digests = _verify(folder)
+    digests = verify(folder)
     schema = BundleSchema.read(folder / SCHEMA)
     if schema.layout.context:
-        _verify_file(folder, CONTEXT_SCALER, digests)
-    _refuse_unknown_features(folder, schema)
+        verify_file(folder, CONTEXT_SCALER, digests)
+    _refuse_unknown_names(folder, schema)
     try:
         model = make_model(schema.model.name, schema.model.dims, schema.model.parameters)
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -145,13 +147,28 @@ def load_bundle(folder: Path) -> Predictor:
     return predictor
 
 
-def _refuse_unknown_features(folder: Path, schema: BundleSchema) -> None:
-    """A feature of the user's own must have been registered; the bundle itself never picks code to import."""
-    for name in schema.extra_features:
-        if name not in FEATURES:
+def read_weights(folder: Path) -> tuple[BundleSchema, dict[str, Tensor]]:
+    """Verify a bundle's files, and read what a model was and the weights it had; makes no model.
+
+    Raises:
+        BundleError: a file is missing or altered.
+    """
+    verify(folder)
+    try:
+        return BundleSchema.read(folder / SCHEMA), load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise BundleError(f"{folder / WEIGHTS}: the file is damaged ({error})") from error
+
+
+def _refuse_unknown_names(folder: Path, schema: BundleSchema) -> None:
+    """What the user's plug-ins brought must have been registered; the bundle itself never picks code to import."""
+    needed = {f"the feature '{name}'": name in FEATURES for name in schema.extra_features}
+    needed[f"the model family '{schema.model.name}'"] = schema.model.name in MODELS
+    for what, known in needed.items():
+        if not known:
             modules = ",".join(schema.plugins) or "MODULE"
             raise BundleError(
-                f"{folder}: the model needs the feature '{name}', which is not a built-in one; name the module that "
+                f"{folder}: the model needs {what}, which is not a built-in one; name the module that "
                 f"registers it: predict --plugins {modules}"
             )
     try:
@@ -171,35 +188,6 @@ def _load_scaler(path: Path, schema: BundleSchema) -> Scaler:
         ) from error
 
 
-def _verify(folder: Path) -> dict[str, str]:
-    """Check the files that every bundle has; returns the digests of all."""
-    if not folder.is_dir():
-        raise BundleError(f"{folder}: there is no such folder; name a run's model folder: RUN_DIR/model")
-    try:
-        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        inner = folder / "model" / MANIFEST
-        hint = f"; did you mean {inner.parent}?" if inner.is_file() else ""
-        raise BundleError(f"{folder}: not a saved model: there is no {MANIFEST}{hint}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BundleError(f"{folder / MANIFEST}: the file is damaged ({error})") from error
-    if not isinstance(digests, dict):
-        raise BundleError(f"{folder / MANIFEST}: the file is damaged")
-    for name in (WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD):
-        _verify_file(folder, name, digests)
-    return digests
-
-
-def _verify_file(folder: Path, name: str, digests: dict[str, str]) -> None:
-    path = folder / name
-    if name not in digests:
-        raise BundleError(f"{folder / MANIFEST}: the file is damaged (it does not list {name})")
-    if not path.is_file():
-        raise BundleError(f"{path}: the file is missing; the model is incomplete")
-    if _sha256(path) != digests[name]:
-        raise BundleError(f"{path}: the file was altered (its SHA-256 is not the one in {MANIFEST})")
-
-
 def _replay(folder: Path, predictor: Predictor, golden: dict[str, Tensor]) -> None:
     outputs = predictor.predict_windows(golden["x"], golden.get("context"), golden["ids"])
     for name, value in outputs.items():
@@ -210,8 +198,3 @@ def _replay(folder: Path, predictor: Predictor, golden: dict[str, Tensor]) -> No
                 f"{folder}: on this machine the model's own golden batch comes out different ('{name}' by up "
                 f"to {worst:.2g}); it is not the model that was tested"
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -24,8 +24,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--plugins",
         default="",
-        metavar="MODULE[,MODULE]",
-        help="your modules with the features that the model was trained with",
+        metavar="NAME[,NAME]",
+        help="your plug-ins with the model or the features that were trained",
     )
     options = parser.parse_args(arguments)
     load_plugins([name for name in options.plugins.split(",") if name])

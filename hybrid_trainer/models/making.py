@@ -8,6 +8,7 @@ from torch import nn
 
 from hybrid_trainer.models.registry import MODELS, InputDims
 from hybrid_trainer.models.window_norm import NormalisedWindows
+from hybrid_trainer.plugins import own_code
 
 
 def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Module:
@@ -15,9 +16,16 @@ def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Mod
 
     Args:
         parameters: the family's own, and `window_norm` and `window_affine`, which all families have.
+
+    Raises:
+        ConfigError: a user's own family cannot be made of them; the text says where.
     """
     own = {key: value for key, value in parameters.items() if key not in ("window_norm", "window_affine")}
-    model = MODELS.get(name, "model.name")(dims, **own)
+    maker = MODELS.get(name, "model.name")
+    with own_code(f"model '{name}'", maker):
+        model = maker(dims, **own)
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"it made a {type(model).__name__}, which is no torch.nn.Module")
     norm = parameters.get("window_norm", "none")
     if norm == "none":
         return model

@@ -36,5 +36,5 @@ class InputDims:
 
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
-NOT_PARAMETERS = frozenset({"name", "time_window", "heads"})
-"""Keys of a model's config that say what data it gets, not how it is made."""
+NOT_PARAMETERS = frozenset({"name", "time_window", "heads", "init_from", "freeze"})
+"""Keys of a model's config that say what data it gets and how it begins, not how it is made."""

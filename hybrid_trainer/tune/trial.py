@@ -84,8 +84,11 @@ class Trial:
         from hybrid_trainer import build
 
         on = build.machine(config)
-        self.trainer = build.trainer(config, build.model_spec(config, data), data, on, [])
-        self.trainer.model.train()
+        origin = build.origin_of(config)
+        self.trainer = build.trainer(config, build.model_spec(config, data), data, on, [], origin=origin)
+        from hybrid_trainer.engine.freezing import learning
+
+        learning(self.trainer.model)
         self.size = settings.batch_size
         self._loader = data.loader("train", settings.batch_size, shuffle_seed=config.seed)
         self._groups = self._endless()

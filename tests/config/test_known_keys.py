@@ -50,6 +50,8 @@ def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:
         "data.context",
         "data.expressions",
         "data.targets",
+        "callbacks.extra",
+        "training.schedule.options",
         "model.embeddings",
         "training.loss_weights",
         "training.losses",

@@ -34,7 +34,7 @@ def commands(page: str) -> list[str]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """The files that the pages name: tables, my_setup.yaml, and the YAML blocks' own files."""
+    """The files that the pages name: tables, my_setup.yaml, and the YAML and Python blocks' own files."""
     prices = price_frame(rows=300).rename({"timestamp": "date", "instrument": "ticker"})
     prices.write_csv(tmp_path / "prices.csv")
     generator = np.random.default_rng(0)
@@ -50,8 +50,8 @@ def workspace(tmp_path: Path) -> Path:
     (tmp_path / "fresh.csv").write_text("".join(lines[:400]), encoding="utf-8")
     (tmp_path / "my_setup.yaml").write_text("model: {lstm_units: 8, cnn_filters: [8]}\n", encoding="utf-8")
     for page in PAGES:
-        for block in blocks(page, "yaml"):
-            name = re.match(r"# (\S+\.yaml)\n", block)
+        for block in [*blocks(page, "yaml"), *blocks(page, "python")]:
+            name = re.match(r"# (\S+\.(?:yaml|py))\n", block)
             if name:
                 path = tmp_path / name[1]
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.seeding import seed_everything
+from hybrid_trainer.train import train
 from tests.conftest import make_config, price_frame
 from tests.engine.helpers import same, weights
 
@@ -102,6 +103,8 @@ VALUES: dict[str, list[str]] = {
     "data.signal_strength": ["0"],
     "model.time_window": ["2", "20"],
     "model.heads": ["[regime]", "[volatility,signal]"],
+    "model.init_from": ["run/model"],
+    "model.freeze": ["[convolution]", "[heads.head_signal,recurrent,side.*]"],
     "model.embeddings": ["{}", "{instrument:3}"],
     "model.use_context": ["false data.context=[a,b]"],
     "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
@@ -172,6 +175,7 @@ VALUES: dict[str, list[str]] = {
     "training.schedule.monitor": ["valid/signal/macro_f1", "auto", "{valid/signal/loss:1,normalise:true}"],
     "training.schedule.factor": ["0.1"],
     "training.schedule.patience": ["0"],
+    "training.schedule.options": ["{every:2} plugins=[my_feature] training.schedule.kind=my_steps"],
     "training.schedule.min_learning_rate": ["0", "1e-4 training.schedule.kind=cosine"],
     "training.precision": ["auto", "fp32", "bf16", "fp16"],
     "training.device": ["auto", "cpu"],
@@ -193,6 +197,7 @@ VALUES: dict[str, list[str]] = {
     "callbacks.resources.enabled": ["false"],
     "callbacks.resources.every_seconds": ["0.001"],
     "callbacks.progress.enabled": ["false"],
+    "callbacks.extra": ["{my_look:{}} plugins=[my_feature]"],
 }
 TARGET_VALUES: dict[str, dict[str, list[str]]] = {
     "signal": {
@@ -247,8 +252,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = price_frame(rows=300)
     generator = np.random.default_rng(0)
     (path / "my_feature.py").write_text(
-        "from hybrid_trainer.data.features import feature, lagged\n\n"
-        "feature('mine', 2)(lambda bars: bars.close / lagged(bars.close, 1) - 1)\n"
+        "from dataclasses import dataclass\n"
+        "from hybrid_trainer.extend import *\n\n"
+        "feature('mine', 2)(lambda bars: bars.close / lagged(bars.close, 1) - 1)\n\n"
+        "@dataclass(kw_only=True)\nclass Every(ScheduleOptions):\n    every: int = key(1, 'epochs')\n\n"
+        "schedule('my_steps', Every)(lambda optimizer, steps, every: Schedule(optimizer, every))\n"
+        "callback('my_look')(lambda folder: Callback())\n"
     )
     days = np.tile(np.arange(300), 2)
     holes = [None if row % 50 == 7 else float(row % 9) for row in range(len(frame))]
@@ -265,6 +274,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     frame.write_csv(path / "t.csv")
     frame.write_parquet(path / "t.parquet")
+    train(make_config(*TABLE, f"data.path={path / 't.csv'}", *SMALL, f"paths.root={path}"), path / "run", [])
     return path
 
 
@@ -274,9 +284,9 @@ def train_one_step(folder: Path, run: Path, overrides: list[str]) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     on = build.machine(config)
     data = prepare.dataset(config, load_table(config.data, config.active_targets), on.device)
-    trainer = build.trainer(
-        config, build.model_spec(config, data), data, on, build.callbacks(config, run, run / "board")
-    )
+    looking_on = build.callbacks(config, run, run / "board")
+    spec = build.model_spec(config, data)
+    trainer = build.trainer(config, spec, data, on, looking_on, origin=build.origin_of(config))
     before = weights(trainer.model)
     batch_size = config.training.batch_size
     history = trainer.fit(data.loader("train", batch_size, shuffle_seed=config.seed), data.loader("valid", batch_size))

@@ -92,6 +92,15 @@ def test_a_fit_that_goes_on_after_any_cut_ends_in_the_same_bits(precision: str, 
         assert same(fit.resumed(read(cut)), whole), f"cut {number}"
 
 
+def test_a_fit_with_frozen_parts_and_an_average_goes_on_in_the_same_bits() -> None:
+    step = {"frozen": ["convolution"], "ema_decay": 0.8, "dropout": 0.3}
+    fit = Fit(step=step, schedule=cosine, epochs=2)
+    trainer = fit.trainer()
+    whole = fit.outcome(trainer)
+    for number in (1, 4, 8):
+        assert same(fit.resumed(read(trainer.cuts[number])), whole), f"cut {number}"
+
+
 def test_the_fits_do_what_makes_their_state_matter() -> None:
     """One stops early, one's scale of the gradients moves, one's rate is lowered, one skips steps, one goes back.
 

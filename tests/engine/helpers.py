@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.windows import PanelTensors, WindowLoader
 from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.freezing import freeze
 from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.schedules import Plateau, Schedule
 from hybrid_trainer.engine.step import Stepper
@@ -122,10 +123,12 @@ def make_stepper(
     look_every: int | None = None,
     device: torch.device = CPU,
     capturable: bool = False,
+    frozen: Sequence[str] = (),
     **model: Any,
 ) -> Stepper:
     """A tiny model with both tasks of SPECS."""
     made = make_tiny_model(seed, **model).to(device)
+    freeze(made, frozen)
     rates = {"learning_rate": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
     criterion = Criterion(SPECS, losses_of(losses or {}), loss_weights or {}, device)
     balance = make_balancing(balancing, made, SPECS, criterion.weights, alpha=1.5, temperature=2.0, seed=0)

@@ -10,7 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule
+from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule, Steps, make_own
+from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.extend import schedule
 from hybrid_trainer.monitor import Monitor
 
 
@@ -162,3 +164,15 @@ def test_a_schedule_per_step_goes_on_from_its_state(kind: str) -> None:
     course(first, 4)
     second.load_state_dict(first.state_dict())
     assert course(second, 6) == straight[4:]
+
+
+def test_what_a_plug_in_makes_must_be_a_schedule(plugging: None) -> None:
+    schedule("mine")(lambda optimizer, steps: 3)  # type: ignore[arg-type,return-value]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    steps = Steps(warmup=0, per_epoch=1, total=1)
+    with pytest.raises(ConfigError, match="schedule 'mine': it made a int, which is no Schedule"):
+        make_own("mine", optimizer, steps, {})
+    schedule("other")(lambda optimizer, steps: Schedule(optimizer, steps.warmup))
+    assert isinstance(make_own("other", optimizer, steps, {}), Schedule)
+    with pytest.raises(ValueError, match="already a schedule named 'cosine'"):
+        schedule("cosine")(lambda optimizer, steps: Schedule(optimizer))

@@ -272,7 +272,7 @@ def test_a_schema_with_missing_or_unknown_entries_is_refused(copy: Path, change:
 @pytest.mark.parametrize("name", ["os.system", "hybrid_trainer.models.hybrid.EnhancedHybridModel", "hybird"])
 def test_no_name_in_the_schema_picks_code_outside_the_registry(copy: Path, name: str) -> None:
     edit_schema(copy, lambda schema: schema["model"].update(name=name))
-    assert f"there is no model '{name}'" in refusal(copy)
+    assert f"the model needs the model family '{name}', which is not a built-in one" in refusal(copy)
 
 
 def test_a_schema_of_another_shape_than_the_weights_is_refused(copy: Path) -> None:
