@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hybrid_trainer.augment import Augmentation
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.callbacks.checkpoint import Checkpoint
 from hybrid_trainer.callbacks.early_stopping import EarlyStopping
@@ -17,14 +18,17 @@ from hybrid_trainer.callbacks.history import HistoryFile
 from hybrid_trainer.callbacks.progress import ProgressReport
 from hybrid_trainer.callbacks.resources import Resources
 from hybrid_trainer.callbacks.tensorboard import TensorBoard
+from hybrid_trainer.config.consistency import columns_without_past
 from hybrid_trainer.config.data import SyntheticData
 from hybrid_trainer.config.schema import Config
-from hybrid_trainer.config.targets import SignalTarget
+from hybrid_trainer.config.targets import FutureTarget, SignalTarget
 from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.features import select_features
+from hybrid_trainer.data.forecasts import Forecast
 from hybrid_trainer.data.gaps import allowances
 from hybrid_trainer.data.layout import Layout
+from hybrid_trainer.data.own_past import own_scales
 from hybrid_trainer.data.synthetic import best_signal_probabilities
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.weights import weights_by_task
@@ -85,8 +89,21 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
         time_window=config.model.time_window,
         vocabularies={name: len(vocabulary) for name, vocabulary in data.vocabularies.items()},
         heads={spec.name: spec.dim for spec in data.specs},
+        **own_past(config, data),
     )
     return ModelSpec(name=config.model.name, parameters=parameters, dims=dims)
+
+
+def own_past(config: Config, data: Dataset) -> dict[str, Any]:
+    """`forecast_columns` and `forecast_scales` of `InputDims`: the forecasts of columns that are features as well."""
+    columns, scales = {}, {}
+    for target in data.targets:
+        said = config.active_targets[target.spec.name]
+        if isinstance(said, FutureTarget) and isinstance(target, Forecast) and not columns_without_past(config, said):
+            own = [data.panel.feature_names.index(column) for column in said.columns]
+            columns[target.spec.name] = own
+            scales[target.spec.name] = own_scales(target.spec, own, data.scaler)
+    return {"forecast_columns": columns, "forecast_scales": scales}
 
 
 def trainer(
@@ -123,6 +140,7 @@ def trainer(
         ranks=ranks,
     )
     stepper.run = run
+    stepper.augment = augmentation(config, on)
     log.info(
         "model %s: %s parameters; %s, %s, %d thread(s)",
         spec.name,
@@ -146,6 +164,12 @@ def trainer(
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def augmentation(config: Config, on: Machine) -> Augmentation | None:
+    """What is done to training batches; None where that is nothing."""
+    chosen = asdict(config.training.augment)
+    return Augmentation(**chosen, device=on.device) if any(chosen.values()) else None
 
 
 def form_that_learns(

@@ -522,3 +522,28 @@ def test_an_embedding_of_names_that_are_never_met_again_is_warned_of(
     make_data(tmp_path, frame, *OWN, *given, *([] if embedded else ["~model.embeddings.instrument"]))
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [text.endswith("leave them out with ~model.embeddings.instrument") for text in said] == [True] * embedded
+
+
+@pytest.mark.parametrize("scaler", ["standard", "none"])
+def test_a_forecasts_columns_are_found_among_the_features_and_on_their_scale(tmp_path: Path, scaler: str) -> None:
+    config, data = make_data(
+        tmp_path, price_frame(120), "data=csv", "data.instrument=instrument", "data.features=[open,close]",
+        "data.targets.load={builder:future,columns:[close,open],steps:3}", "model.heads=[load]",
+        "model=dlinear", "model.time_window=8", f"data.scaler={scaler}", "data.clip=null",
+    )  # fmt: skip
+    dims = build.model_spec(config, data).dims
+    assert dims.forecast_columns == {"load": [1, 0]}
+    gain, offset = torch.tensor(dims.forecast_scales["load"]).T
+    batch = data.loader("train", 16).gather(torch.from_numpy(data.split.rows["train"][:16]))
+    labels = batch.targets["load"].view(16, 3, 2)
+    later = data.loader("train", 16).gather(batch.row + 3)
+    torch.testing.assert_close(later.x[:, -1, [1, 0]] * gain + offset, labels[:, -1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_forecast_of_a_column_that_is_no_feature_is_any_other_head(tmp_path: Path) -> None:
+    config, data = make_data(
+        tmp_path, price_frame(120), "data=csv", "data.instrument=instrument", "data.features=[open]",
+        "data.targets.load={builder:future,columns:[close,open],steps:3}", "model.heads=[load]",
+        "model.time_window=8",
+    )  # fmt: skip
+    assert build.model_spec(config, data).dims.forecast_columns == {}

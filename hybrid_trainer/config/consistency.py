@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hybrid_trainer.config.data import context_key
+from hybrid_trainer.config.data import PRICE_COLUMNS, context_key
 from hybrid_trainer.config.schema import Config
-from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
+from hybrid_trainer.config.targets import ColumnTarget, FutureTarget, TargetConfig
 from hybrid_trainer.config.training import LOSSES
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.types import METRICS, Kind
@@ -19,6 +19,7 @@ def check(config: Config) -> None:
     _check_label_columns(config)
     _check_embeddings(config)
     _check_split_column(config)
+    _check_forecasts(config)
     known = known_monitors(config)
     monitors = {
         "callbacks.checkpoint.monitor": config.callbacks.checkpoint.monitor,
@@ -112,4 +113,25 @@ def _check_split_column(config: Config) -> None:
         if column is not None and column in columns:
             raise ConfigError(
                 f"data.split.column: '{column}' is in {key} as well; the split is no input: remove it there"
+            )
+
+
+def columns_without_past(config: Config, target: FutureTarget) -> list[str]:
+    """The columns of a forecast whose own window, in the same units, is not among the features."""
+    prices = {config.data.columns.get(name, name) for name in PRICE_COLUMNS} if config.data.adjusted_close else set()
+    return [column for column in target.columns if column not in config.data.features or column in prices]
+
+
+def _check_forecasts(config: Config) -> None:
+    """What forecasts a column from its own window must be given that window."""
+    model = config.model
+    asks = f"model={model.name} forecasts" if model.channel_wise else f"model.window_norm={model.window_norm} restores"
+    if not model.channel_wise and model.window_norm == "none":
+        return
+    for name, target in config.active_targets.items():
+        for column in columns_without_past(config, target) if isinstance(target, FutureTarget) else ():
+            adjusted = column in config.data.features
+            way = "take data.adjusted_close out: it changes that column" if adjusted else "add it to data.features"
+            raise ConfigError(
+                f"data.targets.{name}.columns: {asks} a column from its own window, and '{column}' is no feature; {way}"
             )

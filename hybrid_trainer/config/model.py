@@ -1,4 +1,4 @@
-"""The config of the models, one dataclass per family."""
+"""The config of the models: what all say, the hybrid and its parts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,23 @@ class ModelConfig:
     name: str = key("", "which model family")
     time_window: int = key(32, "rows in a window, the decision row included")
     heads: list[str] | None = key(None, "the active targets, of those in data.targets; null: all of them")
+    window_norm: str = key(
+        "none",
+        "what is taken off each window's features, and put back on what is forecast of them: none | "
+        "last: the last row | revin: their mean, and they are divided by their standard deviation",
+    )
+    window_affine: bool = key(False, "window_norm: scale and shift the normalised features by learned numbers")
+
+    @property
+    def channel_wise(self) -> bool:
+        """Whether each column of a forecast is told from that column's own window alone."""
+        return False
 
     def __post_init__(self) -> None:
         check_range("model.time_window", self.time_window, low=2)
+        check_choice("model.window_norm", self.window_norm, ["none", "last", "revin"])
+        if self.window_affine and self.window_norm == "none":
+            raise ConfigError("model.window_affine: it needs model.window_norm=last or revin")
         if self.heads is not None and (not self.heads or len(set(self.heads)) != len(self.heads)):
             raise ConfigError(f"model.heads: {self.heads} must name at least one target, and each once")
 
@@ -49,62 +63,93 @@ class SideInputConfig(ModelConfig):
 class TrunkConfig(SideInputConfig):
     """What the families with a shared trunk say."""
 
-    pooling: str = key("last", "how the steps become one vector: last | mean | attention")
     context_units: int = key(16, "size to which the context branch brings each block of context columns")
     trunk_units: int = key(64, "size of the shared layer that all heads read")
     dropout: float = key(0.2, "share of units dropped after convolutions, between LSTM layers and in the trunk")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
         for name in ("context_units", "trunk_units"):
             check_range(f"model.{name}", getattr(self, name), low=1)
         check_range("model.dropout", self.dropout, low=0, high=0.95)
 
 
 @dataclass(kw_only=True)
-class CnnModelConfig(TrunkConfig):
+class PooledConfig(TrunkConfig):
+    """What the hybrid and its parts say."""
+
+    pooling: str = key("last", "how the steps become one vector: last | mean | attention")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
+
+
+@dataclass(kw_only=True)
+class ConvolutionConfig(PooledConfig):
+    """What the hybrid and its convolutions say of these."""
+
+    cnn_filters: list[int] = key([32, 32], "output channels of each convolution block")
+    kernel_size: int = key(3, "rows that one convolution sees; odd")
+    dilations: list[int] = key(
+        [], "rows from one that a convolution sees to the next, a number per block, such as [1,2]; none: 1 everywhere"
+    )
+    residual: bool = key(False, "add each convolution block's input to its output")
+    layer_norm: bool = key(True, "layer norm behind each convolution")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.cnn_filters or min(self.cnn_filters) < 1:
+            raise ConfigError(f"model.cnn_filters: {self.cnn_filters} must be one or more positive integers")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ConfigError(f"model.kernel_size: {self.kernel_size} must be odd and at least 1")
+        if self.dilations and (len(self.dilations) != len(self.cnn_filters) or min(self.dilations) < 1):
+            raise ConfigError(
+                f"model.dilations: {self.dilations} must be {len(self.cnn_filters)} positive integers, one for each of "
+                f"model.cnn_filters={self.cnn_filters}"
+            )
+
+
+@dataclass(kw_only=True)
+class RecurrentConfig(PooledConfig):
+    """What the hybrid and its LSTM say of that."""
+
+    lstm_units: int = key(64, "hidden size of the LSTM, per direction")
+    lstm_layers: int = key(1, "stacked LSTM layers")
+    bidirectional: bool = key(False, "also read the window backwards")
+    cell: str = key("lstm", "lstm | gru: what the recurrent layers are made of")
+    forget_bias: float | None = key(1.0, "where the bias of an LSTM's forget gate starts; null: where torch's does")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("model.lstm_units", self.lstm_units, low=1)
+        check_range("model.lstm_layers", self.lstm_layers, low=1)
+        check_choice("model.cell", self.cell, ["lstm", "gru"])
+        check_range("model.forget_bias", self.forget_bias, low=-100, high=100)
+        if self.cell == "gru" and self.forget_bias != 1.0:
+            raise ConfigError("model.forget_bias: a GRU has no forget gate; leave it out, or set model.cell=lstm")
+
+
+@dataclass(kw_only=True)
+class CnnModelConfig(ConvolutionConfig):
     """The hybrid's convolutions alone."""
 
     name: str = key("cnn", "which model family")
-    cnn_filters: list[int] = key([32, 32], "output channels of each convolution block")
-    kernel_size: int = key(3, "rows that one convolution sees; odd")
     pooling: str = key("attention", "how the steps become one vector: last | mean | attention")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_convolutions(self.cnn_filters, self.kernel_size)
 
 
 @dataclass(kw_only=True)
-class LstmModelConfig(TrunkConfig):
+class LstmModelConfig(RecurrentConfig):
     """The hybrid's LSTM alone."""
 
     name: str = key("lstm", "which model family")
-    lstm_units: int = key(64, "hidden size of the LSTM, per direction")
-    lstm_layers: int = key(1, "stacked LSTM layers")
-    bidirectional: bool = key(False, "also read the window backwards")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_recurrence(self.lstm_units, self.lstm_layers)
 
 
 @dataclass(kw_only=True)
-class HybridModelConfig(TrunkConfig):
+class HybridModelConfig(RecurrentConfig, ConvolutionConfig):
     """EnhancedHybridModel: Conv1d blocks, LSTM, embeddings, context branch, shared trunk, a head per task."""
 
     name: str = key("hybrid", "which model family")
-    cnn_filters: list[int] = key([32, 32], "output channels of each convolution block")
-    kernel_size: int = key(3, "rows that one convolution sees; odd")
-    lstm_units: int = key(64, "hidden size of the LSTM, per direction")
-    lstm_layers: int = key(1, "stacked LSTM layers")
-    bidirectional: bool = key(False, "also read the window backwards")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_convolutions(self.cnn_filters, self.kernel_size)
-        _check_recurrence(self.lstm_units, self.lstm_layers)
 
 
 @dataclass(kw_only=True)
@@ -112,15 +157,3 @@ class LinearModelConfig(SideInputConfig):
     """One linear layer per task over the flattened window."""
 
     name: str = key("linear", "which model family")
-
-
-def _check_convolutions(filters: list[int], kernel_size: int) -> None:
-    if not filters or min(filters) < 1:
-        raise ConfigError(f"model.cnn_filters: {filters} must be one or more positive integers")
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ConfigError(f"model.kernel_size: {kernel_size} must be odd and at least 1")
-
-
-def _check_recurrence(units: int, layers: int) -> None:
-    check_range("model.lstm_units", units, low=1)
-    check_range("model.lstm_layers", layers, low=1)

@@ -8,6 +8,13 @@ from typing import Any
 
 from hybrid_trainer.config.callbacks import CallbacksConfig
 from hybrid_trainer.config.data import DataConfig, ParquetData, SyntheticData, TableData, UsStocksData
+from hybrid_trainer.config.encoders import (
+    DeepLobModelConfig,
+    LstNetModelConfig,
+    MlstmFcnModelConfig,
+    TcnModelConfig,
+)
+from hybrid_trainer.config.forecasters import DLinearModelConfig, PatchTSTModelConfig
 from hybrid_trainer.config.keys import check_range, key
 from hybrid_trainer.config.model import (
     CnnModelConfig,
@@ -98,6 +105,12 @@ OPTIONS: dict[str, dict[str, type[Any]]] = {
         "cnn": CnnModelConfig,
         "lstm": LstmModelConfig,
         "linear": LinearModelConfig,
+        "dlinear": DLinearModelConfig,
+        "patchtst": PatchTSTModelConfig,
+        "tcn": TcnModelConfig,
+        "lstnet": LstNetModelConfig,
+        "deeplob": DeepLobModelConfig,
+        "mlstm_fcn": MlstmFcnModelConfig,
     },
     "training": {"default": TrainingConfig},
     "callbacks": {"default": CallbacksConfig},

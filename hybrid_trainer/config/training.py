@@ -40,6 +40,28 @@ class ScheduleConfig:
 
 
 @dataclass(kw_only=True)
+class AugmentConfig:
+    """What is done to training windows, and to no others."""
+
+    input_noise: float = key(0.0, "standard deviation of Gaussian noise on the scaled features; 0: none")
+    time_mask: float = key(
+        0.0,
+        "largest share of a window that is hidden in one stretch, set to 0 (with data.scaler=standard the training "
+        "mean); never the decision row",
+    )
+    feature_mask: float = key(0.0, "rate at which each feature of a window is hidden, set to 0 in all rows")
+    mixup: float = key(
+        0.0, "mix each window with another one of its batch, by a share from Beta(mixup, mixup); 0: not; 0.2 is usual"
+    )
+
+    def __post_init__(self) -> None:
+        check_range("training.augment.input_noise", self.input_noise, low=0)
+        check_range("training.augment.time_mask", self.time_mask, low=0, high=0.95)
+        check_range("training.augment.feature_mask", self.feature_mask, low=0, high=0.95)
+        check_range("training.augment.mixup", self.mixup, low=0, high=100)
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """How the model is trained."""
 
@@ -49,7 +71,9 @@ class TrainingConfig:
     accumulate: int = key(1, "batches per update: their gradients are added up, as if they were one batch")
     learning_rate: float = key(1e-3, "step size of the optimizer, at the start")
     optimizer: str = key("adamw", "adamw | adam | sgd")
-    weight_decay: float = key(1e-2, "decay of the weights; biases and norms are spared")
+    weight_decay: float = key(
+        1e-2, "decay of the weights; biases, norms, embeddings and other learned vectors are spared"
+    )
     momentum: float = key(0.9, "momentum of sgd")
     clip_norm: float | None = key(1.0, "largest norm of the gradient; null: no clipping")
     loss_weights: dict[str, float] = key({}, "weight of each task in the total loss: TASK: number; 1 where not given")
@@ -64,6 +88,7 @@ class TrainingConfig:
         "capped: the same, but none more than class_weight_cap times the smallest",
     )
     class_weight_cap: float = key(5.0, "class_weights=capped: the largest class weight by the smallest, at most")
+    augment: AugmentConfig = key(AugmentConfig(), "what is done to training windows at random; nothing by default")
     ema_decay: float | None = key(
         None,
         "keep an average of the weights, of which a step keeps this share, and evaluate and save it; null: none",

@@ -1,4 +1,4 @@
-"""Optimizers by name, fused; weight decay spares biases and norms."""
+"""Optimizers by name, fused; weight decay spares biases, norms, embeddings and other learned vectors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ def make_optimizer(
     Args:
         capturable: a CUDA graph may hold its steps: the learning rate is then a number on the device.
     """
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    decayed, spared = decay_groups(model)
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": spared, "weight_decay": 0.0},
     ]
     rate: Any = torch.tensor(learning_rate, device=groups[0]["params"][0].device) if capturable else learning_rate
     if name in ("adamw", "adam"):
@@ -37,6 +36,24 @@ def make_optimizer(
     optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0, fused=True)
     _begin_momentum(optimizer)
     return optimizer
+
+
+def decay_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """A model's parameters that learn: those that weight decay shrinks, and those that it spares.
+
+    Spared are vectors (biases, norms, what stands in for a missing block), the tables of embeddings, and whatever a
+    module names in an attribute `spared`: vectors of places, biases of several channels. A category that few rows have
+    would otherwise be forgotten between them.
+    """
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for module in model.modules():
+        named = getattr(module, "spared", ())
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                spare = parameter.ndim < 2 or isinstance(module, nn.Embedding) or name in named
+                (spared if spare else decayed).append(parameter)
+    return decayed, spared
 
 
 def load_moments(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from hybrid_trainer.augment import Augmentation
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.engine.device import Precision
 from hybrid_trainer.engine.ema import Ema
@@ -31,6 +32,7 @@ class Stepper:
     Attributes:
         watch: what has gone bad. skipped: scalar float32, 1 where the last step was not taken, on the device.
         run: what a step of training calls: the model, or a compiled or shared form of it with the same weights.
+        augment: what is done to training batches; None: nothing.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Stepper:
         ranks: Ranks = ALONE,
     ) -> None:
         self.model = self.run = model
+        self.augment: Augmentation | None = None
         self.criterion = criterion
         self.optimizer = optimizer
         self.precision = precision
@@ -73,7 +76,7 @@ class Stepper:
         done = []
         for batch in batches:
             with kept_back(self.run, last=batch is batches[-1]):
-                parts, outputs = self.forward(batch, counts)
+                parts, outputs = self._seen(batch, counts)
                 self.scaler.scale(parts.total).backward()  # type: ignore[no-untyped-call]
             done.append((parts, {task: raw.detach() for task, raw in outputs.items()}))
         sums = done[0][0].sums if counts is None else torch.stack([parts.sums for parts, _ in done]).sum(dim=0)
@@ -82,6 +85,14 @@ class Stepper:
         if self.ema is not None:
             self.ema.update(self.skipped)
         return done
+
+    def _seen(self, batch: Batch, counts: Tensor | None) -> tuple[LossParts, dict[str, Tensor]]:
+        """Losses and outputs of a batch to learn from, augmented where that is asked for."""
+        if self.augment is None:
+            return self.forward(batch, counts)
+        batch = self.augment(batch)
+        outputs = self._outputs(batch, self.run)
+        return self.criterion(self.augment.labelled(outputs), batch, counts), outputs
 
     def _update(self, sums: Tensor) -> None:
         """Move the weights along the gradients, unless these or the (K,) losses are not finite."""
@@ -122,6 +133,10 @@ class Stepper:
             counts: (K,) labels that each task's mean is taken over, where the batch is part of a larger group.
             model: whose outputs; None: those of the model that learns, in the form that it learns in.
         """
-        with self.precision.autocast():
-            outputs = (model or self.run)(batch.x, batch.context, batch.ids)
+        outputs = self._outputs(batch, model or self.run)
         return self.criterion(outputs, batch, counts), outputs
+
+    def _outputs(self, batch: Batch, model: nn.Module) -> dict[str, Tensor]:
+        with self.precision.autocast():
+            outputs: dict[str, Tensor] = model(batch.x, batch.context, batch.ids)
+        return outputs

@@ -5,6 +5,7 @@ Shape legend: B batch, T time, F feature, C channel, H hidden, K categorical inp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -17,75 +18,114 @@ from hybrid_trainer.models.dropout import Dropout
 class ConvEncoder(nn.Module):
     """Conv1d blocks along time: convolution, layer norm over channels, GELU, dropout.
 
-    The padding keeps the length; a window ends in the decision row, so looking both ways inside it leaks nothing.
+    The padding keeps the length; a window ends in the decision row, so looking both ways inside it leaks nothing. A
+    step sees kernel_size // 2 * (sum of the dilations) rows to either side.
 
     Args:
         in_channels: F. filters: output channels of each block. kernel_size: odd. dropout: share of units dropped.
+        dilations: rows from one that a block's convolution sees to the next, one number per block; none: all 1.
+        residual: add each block's input to its output (He et al., 2016), through a linear map where sizes differ.
+        layer_norm: whether there is one.
     """
 
-    def __init__(self, in_channels: int, filters: list[int], kernel_size: int, dropout: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        filters: list[int],
+        kernel_size: int,
+        dropout: float,
+        *,
+        dilations: Sequence[int] = (),
+        residual: bool = False,
+        layer_norm: bool = True,
+    ) -> None:
         super().__init__()
         sizes = [in_channels, *filters]
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(a, b, kernel_size, padding=kernel_size // 2) for a, b in pairwise(sizes)
+            nn.Conv1d(a, b, kernel_size, padding=kernel_size // 2 * dilation, dilation=dilation)
+            for (a, b), dilation in zip(pairwise(sizes), dilations or [1] * len(filters), strict=True)
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in filters)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) if layer_norm else nn.Identity() for size in filters)
         self.activation = nn.GELU()
         self.dropout = Dropout(dropout)
+        self.shortcuts = nn.ModuleList(
+            nn.Identity() if a == b else nn.Linear(a, b, bias=False) for a, b in (pairwise(sizes) if residual else ())
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, F) -> (B, T, C)."""
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             assert isinstance(convolution, nn.Conv1d)
+            before = x
             x = self.dropout(self.activation(norm(_along_time(convolution, x))))
+            if self.shortcuts:
+                x = x + self.shortcuts[number](before)
         return x
 
 
 def _along_time(convolution: nn.Conv1d, x: Tensor) -> Tensor:
     """(B, T, C) -> (B, T, O)."""
+    dilation = convolution.dilation[0]
+    padding = convolution.kernel_size[0] // 2 * dilation
+    return convolve(x, convolution.weight, convolution.bias, padding=padding, dilation=dilation)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int = 0, dilation: int = 1) -> Tensor:
+    """Convolve (B, T, C) along time with a (O, C, K) weight -> (B, T + 2 * padding - dilation * (K - 1), O)."""
     x = x.transpose(1, 2)  # (B, C, T), as convolutions want it
     if x.device.type != "cpu":
-        out: Tensor = convolution(x)
-        return out.transpose(1, 2)
+        return F.conv1d(x, weight, bias, padding=padding, dilation=dilation).transpose(1, 2)
     # An image of height 1 with its channels last, which is how x lies in memory: a CPU computes it as it is, where
     # Conv1d copies it into another order and back. Two such blocks, forward and backward, take 0.6 of the time.
-    weight = convolution.weight.unsqueeze(2)  # (O, C, 1, K)
-    image = F.conv2d(x.unsqueeze(2), weight, convolution.bias, padding=(0, weight.shape[3] // 2))
+    image = F.conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias, padding=(0, padding), dilation=(1, dilation))
     return image.squeeze(2).transpose(1, 2)  # (B, O, 1, T) -> (B, T, O)
 
 
 class RecurrentEncoder(nn.Module):
-    """Stacked single-layer LSTMs with dropout between.
+    """Stacked single-layer LSTMs or GRUs with dropout between.
 
-    `nn.LSTM(dropout > 0)` does not repeat on a GPU, so the layers are stacked here. Recurrent weights start orthogonal
-    (Saxe et al., 2014) and the forget gate's bias at 1 (Jozefowicz et al., 2015).
+    `nn.LSTM(dropout > 0)` does not repeat on a GPU, so the layers are stacked here. Recurrent weights start orthogonal,
+    gate by gate (Saxe et al., 2014), and an LSTM's forget bias at 1 (Jozefowicz et al., 2015).
 
     Args:
         in_size: C. units: of each layer and direction. layers: how many.
         dropout: share of units dropped between layers.
         bidirectional: also read the window backwards; inside a window that leaks nothing.
+        cell: lstm (Hochreiter and Schmidhuber, 1997) or gru (Cho et al., 2014).
+        forget_bias: where an LSTM's forget bias starts; None: where torch's does.
 
     Attributes:
         out_size: H, `units` per direction.
     """
 
-    def __init__(self, in_size: int, units: int, layers: int, dropout: float, bidirectional: bool = False) -> None:
+    def __init__(
+        self,
+        in_size: int,
+        units: int,
+        layers: int,
+        dropout: float,
+        bidirectional: bool = False,
+        *,
+        cell: str = "lstm",
+        forget_bias: float | None = 1.0,
+    ) -> None:
         super().__init__()
         self.out_size = units * (2 if bidirectional else 1)
+        kind = nn.LSTM if cell == "lstm" else nn.GRU
         self.layers = nn.ModuleList(
-            nn.LSTM(self.out_size if layer else in_size, units, batch_first=True, bidirectional=bidirectional)
+            kind(self.out_size if layer else in_size, units, batch_first=True, bidirectional=bidirectional)
             for layer in range(layers)
         )
         self.dropout = Dropout(dropout)
-        for lstm in self.layers:
-            assert isinstance(lstm, nn.LSTM)
-            _initialise(lstm)
+        for recurrent in self.layers:
+            assert isinstance(recurrent, nn.RNNBase)
+            start_orthogonal(recurrent, forget_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, H), every step's hidden state."""
-        for number, lstm in enumerate(self.layers):
+        for number, recurrent in enumerate(self.layers):
             x = self.dropout(x) if number else x
-            x, _ = lstm(x)
+            x, _ = recurrent(x)
         return x
 
 
@@ -183,15 +223,19 @@ class ContextBlock(nn.Module):
         return torch.where(missing, self.fallback, encoded)
 
 
-def _initialise(lstm: nn.LSTM) -> None:
-    units = lstm.hidden_size
+def start_orthogonal(recurrent: nn.RNNBase, forget_bias: float | None = None) -> None:
+    """Give an LSTM's or a GRU's gates orthogonal recurrent weights, and an LSTM's forget gate this bias.
+
+    Args:
+        forget_bias: None: torch's own.
+    """
+    units = recurrent.hidden_size
+    gates = 4 if isinstance(recurrent, nn.LSTM) else 3
     with torch.no_grad():
-        for name, values in lstm.named_parameters():
-            # Gates are stacked as input, forget, cell, output; there are two biases, which are added.
+        for name, values in recurrent.named_parameters():
+            # An LSTM's gates are stacked as input, forget, cell, output; there are two biases, which are added.
             if name.startswith("weight_hh"):
-                for gate in range(4):
+                for gate in range(gates):
                     nn.init.orthogonal_(values[gate * units : (gate + 1) * units])
-            elif name.startswith("bias_ih"):
-                values[units : 2 * units].fill_(1.0)
-            elif name.startswith("bias_hh"):
-                values[units : 2 * units].zero_()
+            elif gates == 4 and forget_bias is not None and name.startswith("bias"):
+                values[units : 2 * units].fill_(forget_bias if name.startswith("bias_ih") else 0.0)

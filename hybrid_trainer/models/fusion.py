@@ -5,11 +5,13 @@ Shape legend: B batch, E encoded, C context column, K categorical input, D outpu
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hybrid_trainer.models.blocks import CategoryEmbedding, ContextBlock
+from hybrid_trainer.models.blocks import CategoryEmbedding, ContextBlock, DenseBlock
 from hybrid_trainer.models.registry import InputDims
 
 
@@ -118,3 +120,46 @@ class Heads(nn.ModuleDict):
         weights, biases = zip(*(head.parameters() for head in self.values()), strict=True)
         joint = F.linear(x, torch.cat(weights), torch.cat(biases))  # (B, sum of D)
         return dict(zip(self.tasks, torch.split(joint, self.sizes, dim=1), strict=True))
+
+
+class TrunkParameters(TypedDict):
+    """The flat parameters of `SharedTrunk`."""
+
+    embeddings: dict[str, int]
+    use_context: bool
+    unknown_rate: float
+    context_units: int
+    trunk_units: int
+    dropout: float
+
+
+class SharedTrunk(nn.Module):
+    """Side inputs joined to the encoded window, a shared layer, a head per task: what the published families get.
+
+    Args:
+        dims: what the data says of the inputs. encoded: E. heads: outputs D of each task that is told here.
+        parameters: `embeddings`, `use_context`, `context_units` and `unknown_rate` as in `SideInputs`; `trunk_units`:
+            size of the shared layer; `dropout`: share of its units dropped.
+    """
+
+    def __init__(
+        self, dims: InputDims, encoded: int, heads: dict[str, int], **parameters: Unpack[TrunkParameters]
+    ) -> None:
+        super().__init__()
+        units, dropout = parameters["trunk_units"], parameters["dropout"]
+        self.side = SideInputs(
+            dims,
+            encoded,
+            embeddings=parameters["embeddings"],
+            use_context=parameters["use_context"],
+            context_units=parameters["context_units"],
+            dropout=dropout,
+            unknown_rate=parameters["unknown_rate"],
+        )
+        self.trunk = DenseBlock(self.side.out_size, units, dropout)
+        self.heads = Heads(units, heads)
+
+    def forward(self, encoded: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
+        """(B, E), (B, C) or None, (B, K) -> {task: (B, D) raw outputs}."""
+        outputs: dict[str, Tensor] = self.heads(self.trunk(self.side(encoded, context, ids)))
+        return outputs

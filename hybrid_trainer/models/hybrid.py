@@ -5,6 +5,7 @@ Shape legend: B batch, T time, F feature, C channel, H hidden, K categorical inp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor, nn
@@ -20,8 +21,10 @@ class EnhancedHybridModel(nn.Module):
 
     Args:
         dims: what the data says of inputs and heads.
-        cnn_filters, kernel_size: the convolution blocks; no filters leave them out.
-        lstm_units, lstm_layers, bidirectional: the recurrent part; no layers leave it out.
+        cnn_filters, kernel_size, dilations, residual, layer_norm: the convolution blocks, see `ConvEncoder`; no filters
+            leave them out.
+        lstm_units, lstm_layers, bidirectional, cell, forget_bias: the recurrent part, see `RecurrentEncoder`; no layers
+            leave it out.
         pooling: how the steps become one vector: last, mean or attention.
         embeddings: vector length of each categorical input that is used, by name.
         use_context, context_units: the context branch, and the size to which it brings each context block.
@@ -45,16 +48,25 @@ class EnhancedHybridModel(nn.Module):
         pooling: str = "last",
         bidirectional: bool = False,
         unknown_rate: float = 0.0,
+        dilations: Sequence[int] = (),
+        residual: bool = False,
+        layer_norm: bool = True,
+        cell: str = "lstm",
+        forget_bias: float | None = 1.0,
     ) -> None:
         super().__init__()
         self.convolution: ConvEncoder | None = None
         size = dims.features
         if cnn_filters:
-            self.convolution = ConvEncoder(size, cnn_filters, kernel_size, dropout)
+            self.convolution = ConvEncoder(
+                size, cnn_filters, kernel_size, dropout, dilations=dilations, residual=residual, layer_norm=layer_norm
+            )
             size = cnn_filters[-1]
         self.recurrent: RecurrentEncoder | None = None
         if lstm_layers:
-            self.recurrent = RecurrentEncoder(size, lstm_units, lstm_layers, dropout, bidirectional)
+            self.recurrent = RecurrentEncoder(
+                size, lstm_units, lstm_layers, dropout, bidirectional, cell=cell, forget_bias=forget_bias
+            )
             size = self.recurrent.out_size
         self.pooling = Pooling(pooling, size, backward=lstm_units if lstm_layers and bidirectional else 0)
         self.side = SideInputs(

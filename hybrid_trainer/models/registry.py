@@ -7,8 +7,7 @@ Context is NaN in all columns of a block that is missing in a row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -23,6 +22,8 @@ class InputDims:
         features: F. time_window: T. context: columns of each context block, C together.
         vocabularies: categories of each of the K categorical inputs, `<unk>` included.
         heads: outputs D of each task, in the order of the heads.
+        forecast_columns: of each forecast whose C columns are features, which of the F they are.
+        forecast_scales: for each of these columns [gain, offset]: scaled label = gain * scaled feature + offset.
     """
 
     features: int
@@ -30,13 +31,10 @@ class InputDims:
     time_window: int
     vocabularies: dict[str, int]
     heads: dict[str, int]
+    forecast_columns: dict[str, list[int]] = field(default_factory=dict)
+    forecast_scales: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry("model")
 NOT_PARAMETERS = frozenset({"name", "time_window", "heads"})
 """Keys of a model's config that say what data it gets, not how it is made."""
-
-
-def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Module:
-    """Make a model of a family from flat parameters."""
-    return MODELS.get(name, "model.name")(dims, **parameters)

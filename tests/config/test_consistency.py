@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 
 from hybrid_trainer.config import consistency
-from hybrid_trainer.config.data import UsStocksData
+from hybrid_trainer.config.data import TableData, UsStocksData
+from hybrid_trainer.config.forecasters import DLinearModelConfig, PatchTSTModelConfig
 from hybrid_trainer.config.model import HybridModelConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.split import SplitConfig
-from hybrid_trainer.config.targets import ColumnTarget, RegimeTarget, SignalTarget, SlTpTarget, VolatilityTarget
+from hybrid_trainer.config.targets import (
+    ColumnTarget,
+    FutureTarget,
+    RegimeTarget,
+    SignalTarget,
+    SlTpTarget,
+    VolatilityTarget,
+)
 from hybrid_trainer.config.training import TrainingConfig
 from hybrid_trainer.errors import ConfigError
 
@@ -203,3 +211,32 @@ def test_the_column_of_the_split_is_no_input(key: str) -> None:
     assert refused(given) == (
         f"data.split.column: 'part' is in data.{key} as well; the split is no input: remove it there"
     )
+
+
+def forecasting(model: Any, columns: list[str], **data: Any) -> Config:
+    targets = {"load": FutureTarget(columns=columns, steps=2)}
+    return config(data=TableData(path="t.csv", features=["a", "close"], targets=targets, **data), model=model)
+
+
+@pytest.mark.parametrize(
+    ("model", "asks"),
+    [
+        (DLinearModelConfig(), "model=dlinear forecasts"),
+        (PatchTSTModelConfig(window_norm="none"), "model=patchtst forecasts"),
+        (HybridModelConfig(window_norm="last"), "model.window_norm=last restores"),
+    ],
+)
+def test_what_forecasts_a_column_from_its_own_window_needs_it_as_a_feature(model: Any, asks: str) -> None:
+    consistency.check(forecasting(model, ["close", "a"]))
+    assert refused(forecasting(model, ["a", "b"])) == (
+        f"data.targets.load.columns: {asks} a column from its own window, and 'b' is no feature; "
+        "add it to data.features"
+    )
+    assert refused(forecasting(model, ["a", "close"], adjusted_close="adjusted")) == (
+        f"data.targets.load.columns: {asks} a column from its own window, and 'close' is no feature; take "
+        "data.adjusted_close out: it changes that column"
+    )
+
+
+def test_other_models_forecast_any_column() -> None:
+    consistency.check(forecasting(HybridModelConfig(), ["b"], adjusted_close="adjusted"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from hybrid_trainer.engine.optimizers import make_optimizer
+from hybrid_trainer.models import MODELS
 from tests.engine.helpers import make_tiny_model
+from tests.models.families import FORECAST, made
 
 KINDS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -24,11 +28,15 @@ def test_a_name_makes_the_fused_optimizer_with_its_learning_rate(name: str) -> N
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_weight_decay_spares_biases_and_norms(name: str) -> None:
-    model = make_tiny_model()
+@pytest.mark.parametrize("family", list(MODELS))
+def test_weight_decay_spares_biases_norms_embeddings_and_other_learned_vectors(name: str, family: str) -> None:
+    dims = replace(FORECAST, heads={"load": 6, "signal": 3}, context={"text": 2})
+    changes = {"individual": True} if family in ("dlinear", "patchtst") else {}
+    model = made(family, dims, window_norm="revin", window_affine=True, **changes)
     decay = {id(p): group["weight_decay"] for group in make(name, model).param_groups for p in group["params"]}
+    words = ("bias", "norm", "embedding.tables", "fallback", "position", ".gain", ".shift")
     for parameter_name, parameter in model.named_parameters():
-        spared = "bias" in parameter_name or "norm" in parameter_name
+        spared = any(word in f".{parameter_name}" for word in words)
         assert decay[id(parameter)] == (0.0 if spared else 0.1), parameter_name
 
 

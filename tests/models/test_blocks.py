@@ -64,6 +64,64 @@ def test_a_convolution_block_is_convolution_layer_norm_gelu() -> None:
     torch.testing.assert_close(encoder(x), expected)
 
 
+@pytest.mark.parametrize(("dilations", "reach"), [([1, 1], 2), ([1, 2], 3), ([2, 1], 3)])
+def test_dilations_widen_what_a_step_sees(dilations: list[int], reach: int) -> None:
+    encoder = ConvEncoder(F, [8, 4], 3, 0.0, dilations=dilations)
+    x, changed = windows(), windows()
+    changed[:, 4] += 1
+    moved = (encoder(x) != encoder(changed)).any(dim=2).all(dim=0)
+    assert moved.tolist() == [abs(step - 4) <= reach for step in range(T)]
+
+
+def test_a_dilated_convolution_is_conv1ds() -> None:
+    convolution = nn.Conv1d(F, 5, 3, padding=2, dilation=2)
+    x = windows()
+    torch.testing.assert_close(_along_time(convolution, x), convolution(x.transpose(1, 2)).transpose(1, 2))
+
+
+def test_a_residual_block_adds_its_input_through_a_map_where_sizes_differ() -> None:
+    torch.manual_seed(0)
+    encoder = ConvEncoder(F, [8, 8], 3, 0.0, residual=True)
+    plain = ConvEncoder(F, [8, 8], 3, 0.0)
+    plain.load_state_dict({k: v for k, v in encoder.state_dict().items() if not k.startswith("shortcuts")})
+    x = windows()
+    first = ConvEncoder(F, [8], 3, 0.0)
+    first.load_state_dict({k: v for k, v in plain.state_dict().items() if ".0." in k})
+    middle = first(x) + x @ encoder.shortcuts[0].weight.T
+    second = ConvEncoder(8, [8], 3, 0.0)
+    second.load_state_dict({k.replace(".1.", ".0."): v for k, v in plain.state_dict().items() if ".1." in k})
+    torch.testing.assert_close(encoder(x), second(middle) + middle)
+    assert sum(p.numel() for p in encoder.parameters()) - sum(p.numel() for p in plain.parameters()) == F * 8
+
+
+def test_without_layer_norm_a_block_is_convolution_and_gelu() -> None:
+    encoder = ConvEncoder(F, [8], 3, 0.0, layer_norm=False)
+    x = windows()
+    convolved = encoder.convolutions[0](x.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(encoder(x), nn.functional.gelu(convolved))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_gru_starts_with_orthogonal_gates(bidirectional: bool) -> None:
+    encoder = RecurrentEncoder(F, 8, 2, 0.0, bidirectional, cell="gru")
+    assert encoder(windows()).shape == (B, T, encoder.out_size)
+    for gru in encoder.layers:
+        assert isinstance(gru, nn.GRU)
+        for name, weight in gru.named_parameters():
+            for gate in weight.split(8) if name.startswith("weight_hh") else ():
+                torch.testing.assert_close(gate @ gate.T, torch.eye(8), rtol=0, atol=1e-5)
+
+
+def test_the_forget_bias_is_as_given_or_torchs() -> None:
+    (given,) = RecurrentEncoder(F, 8, 1, 0.0, forget_bias=2.5).layers
+    assert torch.equal((given.bias_ih_l0 + given.bias_hh_l0)[8:16], torch.full((8,), 2.5))
+    torch.manual_seed(0)
+    (plain,) = RecurrentEncoder(F, 8, 1, 0.0, forget_bias=None).layers
+    torch.manual_seed(0)
+    torchs = nn.LSTM(F, 8, batch_first=True)
+    assert torch.equal(plain.bias_ih_l0, torchs.bias_ih_l0)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_recurrent_encoder_gives_every_steps_state(layers: int) -> None:
     encoder = RecurrentEncoder(F, 8, layers, 0.0)

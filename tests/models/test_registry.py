@@ -28,11 +28,25 @@ def test_an_unknown_model_is_refused_under_its_key_with_the_closest_name() -> No
 
 def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
     keys = {field.name for field in fields(HybridModelConfig)}
-    assert keys - NOT_PARAMETERS == {*PARAMETERS, "pooling", "bidirectional", "unknown_rate"}
+    optional = {
+        "pooling",
+        "bidirectional",
+        "unknown_rate",
+        "dilations",
+        "residual",
+        "layer_norm",
+        "cell",
+        "forget_bias",
+    }
+    assert keys - NOT_PARAMETERS == {*PARAMETERS, *optional, "window_norm", "window_affine"}
     assert keys >= NOT_PARAMETERS
 
 
-@pytest.mark.parametrize("name", ["hybrid", "cnn", "lstm", "linear"])
+def test_every_family_has_an_option_and_every_option_a_family() -> None:
+    assert set(OPTIONS["model"]) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", list(OPTIONS["model"]))
 @pytest.mark.parametrize("context", [{}, {"context": 3}, {"text": 2, "mood": 1}])
 def test_every_family_is_made_of_its_config_and_gives_the_same_outputs(name: str, context: dict[str, int]) -> None:
     config = OPTIONS["model"][name]()
