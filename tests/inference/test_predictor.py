@@ -202,7 +202,7 @@ def test_an_unknown_instrument_is_predicted_whatever_its_name(
 
 def test_a_market_that_lacks_instruments_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     market = "data.expressions.market=col('close').log().diff().market_mean()"
-    own = train_on(tmp_path, price_frame(150), "data.instrument=instrument", "model.time_window=8", market)
+    own = train_on(tmp_path, price_frame(300), "data.instrument=instrument", "model.time_window=8", market)
     whole = own.load().predict_file(own.file)
     assert "the model reads means over the market" not in caplog.text
     later = predict(own, tmp_path, own.frame.sort("timestamp").tail(80))
