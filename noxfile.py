@@ -1,4 +1,4 @@
-"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `docs`."""
+"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `docs`, `experiments`."""
 
 import nox
 
@@ -41,6 +41,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/size.py")
     session.run("python", "benchmarks/models.py")
+
+
+@nox.session
+def experiments(session: nox.Session) -> None:
+    """A ready experiment over five seeds, on a file of yours: `nox -s experiments -- acl18 --data acl18.parquet`."""
+    install(session)
+    session.run("python", "benchmarks/results.py", *session.posargs)
 
 
 @nox.session

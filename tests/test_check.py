@@ -86,8 +86,10 @@ def embedded_part(stocks: Path) -> list[str]:
 def test_what_the_package_brings_passes(feature_set: str, embedded_part: list[str]) -> None:
     beside = ["data.categories=[sector]", "data.context.dense=dense_*", "training.class_weights=balanced"]
     own = "data.expressions.momentum=col('close').log().diff(5)"
+    market = "data.expressions.market=(col('close').log().diff() ** 2).market_mean().rolling_mean(5)"
+    when = "data.extra_features=[time_of_week_sin,time_of_week_cos]"
     findings = checked(
-        *embedded_part, *TARGETS, *beside, own, f"data.feature_set={feature_set}", "data.scaler=robust",
+        *embedded_part, *TARGETS, *beside, own, market, when, f"data.feature_set={feature_set}", "data.scaler=robust",
         skip_training=False,
     )  # fmt: skip
     assert set(findings) == ALL

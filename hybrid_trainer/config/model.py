@@ -85,6 +85,11 @@ class PooledConfig(TrunkConfig):
     """What the hybrid and its parts say."""
 
     pooling: str = key("last", "how the steps become one vector: last | mean | attention")
+    linear_path: bool = key(
+        False,
+        "the heads also read the window's last row as it is: what is linear in it, such as tomorrow's volatility in "
+        "today's, is then told beyond what training has seen",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

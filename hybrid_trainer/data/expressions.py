@@ -1,14 +1,15 @@
 """Features written in a config: `col('close').log().diff(5)`, in the syntax of polars. Imports no torch.
 
 The text is parsed, never run: names, methods and arguments come from a short list, and each knows how many rows it
-reads, so that the lookback follows from the text. None of them can read a later row.
+reads, so that the lookback follows from the text. None of them can read a later row. One method is not polars':
+`x.market_mean()` is the mean of x over all instruments at the row's time (see `market`).
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -19,6 +20,7 @@ from hybrid_trainer.data.kernels import Values, lagged, rolling_max, rolling_mea
 from hybrid_trainer.errors import ConfigError, did_you_mean
 
 _LONGEST_TEXT = 2000
+_MARKET_MEAN = "market_mean"
 _LONGEST_LOOKBACK = 100_000
 
 Evaluate = Callable[[Bars], Values]
@@ -26,11 +28,12 @@ Evaluate = Callable[[Bars], Values]
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of an expression: the rows and columns it reads, and its values; a plain number reads none."""
+    """A part of an expression: the rows, columns and market means it reads, and its values; a number reads none."""
 
     lookback: int
     reads: tuple[str, ...]
     evaluate: Evaluate
+    market: tuple[Feature, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class _Parser:
             raise ConfigError(f"{self.key}: '{text}' is not an expression ({said})") from error
         if not part.reads:
             self._refuse(f"'{text}' reads no column; write col('close')")
-        return Feature(name, part.lookback, part.evaluate, part.reads)
+        return Feature(name, part.lookback, part.evaluate, part.reads, part.market)
 
     def _part(self, node: ast.expr) -> _Part:
         if isinstance(node, ast.BinOp):
@@ -121,7 +124,7 @@ class _Parser:
             return self._call(node)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self._part(node.operand)
-            return _Part(inner.lookback, inner.reads, lambda bars: np.negative(inner.evaluate(bars)))
+            return replace(inner, evaluate=lambda bars: np.negative(inner.evaluate(bars)))
         if isinstance(node, ast.Constant) and type(node.value) in (int, float):
             value: Values = np.array(ast.literal_eval(node), dtype=np.float64)  # () spreads over the rows
             return _Part(1, (), lambda bars: value)
@@ -136,9 +139,11 @@ class _Parser:
         if operator is None:
             self._refuse(f"'{ast.unparse(node)}': this operator cannot be used; there are + - * / **")
         left, right = self._part(node.left), self._part(node.right)
-        reads = tuple(dict.fromkeys([*left.reads, *right.reads]))
         return _Part(
-            max(left.lookback, right.lookback), reads, lambda bars: operator(left.evaluate(bars), right.evaluate(bars))
+            max(left.lookback, right.lookback),
+            tuple(dict.fromkeys([*left.reads, *right.reads])),
+            lambda bars: operator(left.evaluate(bars), right.evaluate(bars)),
+            (*left.market, *right.market),
         )
 
     def _call(self, node: ast.Call) -> _Part:
@@ -147,9 +152,12 @@ class _Parser:
             return self._column(node)
         if not isinstance(function, ast.Attribute):
             self._refuse(f"'{ast.unparse(function)}' is not known; methods stand behind a value: col('close').log()")
+        if function.attr == _MARKET_MEAN:
+            return self._market_mean(node, self._part(function.value))
         method = _METHODS.get(function.attr)
         if method is None:
-            self._refuse(f"there is no method '{function.attr}'{did_you_mean(function.attr, _METHODS)}")
+            known = [*_METHODS, _MARKET_MEAN]
+            self._refuse(f"there is no method '{function.attr}'{did_you_mean(function.attr, known)}")
         inner = self._part(function.value)
         arguments = self._arguments(node, function.attr, method)
         lookback = inner.lookback
@@ -161,7 +169,16 @@ class _Parser:
             self._refuse(f"reads {lookback} rows; at most {_LONGEST_LOOKBACK} can be read")
         if not inner.reads:
             self._refuse(f"'{ast.unparse(node)}' is made of numbers alone; write its value")
-        return _Part(lookback, inner.reads, lambda bars: method.apply(inner.evaluate(bars), *arguments))
+        return replace(inner, lookback=lookback, evaluate=lambda bars: method.apply(inner.evaluate(bars), *arguments))
+
+    def _market_mean(self, node: ast.Call, inner: _Part) -> _Part:
+        """A column that is made before the feature, and read under the text that it is made by."""
+        if node.args or node.keywords:
+            self._refuse(f"{_MARKET_MEAN}() takes no argument: it is over all instruments at the row's time")
+        if not inner.reads:
+            self._refuse(f"'{ast.unparse(node)}' is made of numbers alone; write its value")
+        mean = Feature(ast.unparse(node), inner.lookback, inner.evaluate, inner.reads, inner.market)
+        return _Part(inner.lookback, inner.reads, lambda bars: bars[mean.name], (*inner.market, mean))
 
     def _column(self, node: ast.Call) -> _Part:
         given = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]

@@ -14,6 +14,7 @@ from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.registry import Registry
 
 PRICES = ("open", "high", "low", "close")
+TIME = "@time"  # what a feature reads beside the table's columns: seconds since 1970 UTC
 
 Compute = Callable[[Bars], Values]
 
@@ -25,13 +26,21 @@ class Feature:
     Attributes:
         lookback: how many rows a value reads, its own row included; the rows before the first full one are NaN.
         compute: (n,) float64 from the bars of n rows, a function of the last `lookback` rows at each.
-        reads: the columns that it reads: prices by what they are (`close`), any other by its name in the table.
+        reads: the columns that it reads: prices by what they are (`close`), any other by its name in the table, and
+            the time of the row as `TIME`.
+        market: whose means over all instruments at one time it reads as well, as columns of these names; see `market`.
     """
 
     name: str
     lookback: int
     compute: Compute
     reads: tuple[str, ...] = PRICES
+    market: tuple[Feature, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names under which `compute` looks for values."""
+        return (*self.reads, *(each.name for each in self.market))
 
     @property
     def needs_volume(self) -> bool:

@@ -15,10 +15,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_trainer.data import core_features, technical_features  # noqa: F401  they enter their features into the sets
+from hybrid_trainer.data import calendar_features, core_features, technical_features  # noqa: F401  they enter their features into the sets
 from hybrid_trainer.data.bars import Bars, average_true_range, log_return, root_mean_square_return, true_range
 from hybrid_trainer.data.expressions import parse
-from hybrid_trainer.data.feature_registry import CORE, FEATURES, SETS, TECHNICAL, Feature, feature
+from hybrid_trainer.data.feature_registry import CORE, FEATURES, SETS, TECHNICAL, TIME, Feature, feature
 from hybrid_trainer.data.kernels import (
     Values,
     geometric_sum,
@@ -36,6 +36,7 @@ __all__ = [
     "CORE",
     "FEATURES",
     "TECHNICAL",
+    "TIME",
     "Bars",
     "Feature",
     "TooLargeError",
@@ -116,7 +117,7 @@ def compute_features(
     """
     if not selected or not len(out):
         return
-    used = {name: columns[name] for name in {name for entry in selected for name in entry.reads}}
+    used = {name: columns[name] for name in {name for entry in selected for name in entry.columns}}
     starts = np.array(sorted({start for start, stop in blocks if stop > start}), dtype=np.int64)
     halo = max(entry.lookback for entry in selected) - 1
     borders = [*range(0, len(out), max(block_rows, _HALO_SHARE * halo)), len(out)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hybrid_trainer.config.data import PRICE_COLUMNS, DataConfig, context_key
 from hybrid_trainer.config.targets import ColumnTarget, TargetConfig
-from hybrid_trainer.data.features import select_features
+from hybrid_trainer.data.features import TIME, select_features
 from hybrid_trainer.errors import ConfigError, TableError, did_you_mean
 
 _NEEDED = ("open", "high", "low", "close")
@@ -179,7 +179,14 @@ def _feature_columns(config: DataConfig, prices: dict[str, str]) -> tuple[str | 
     for entry in select_features("none", config.extra_features, config.expressions):
         written = entry.name in config.expressions
         key = f"data.expressions.{entry.name}" if written else "data.extra_features"
+        if entry.market and config.independent_sequences:
+            raise ConfigError(
+                f"{key}: market_mean() is over all instruments at one time, but independent sequences share no "
+                "calendar; leave it out"
+            )
         for name in entry.reads:
+            if name == TIME:
+                continue  # every table has it
             if (complete and name in prices) or (name in _NEEDED and not written):
                 asks = asks or key
             else:

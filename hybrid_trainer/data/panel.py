@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_trainer.data.calendar import is_plain
 from hybrid_trainer.data.causality import refuse_leaks
 from hybrid_trainer.data.context import context_matrix
-from hybrid_trainer.data.features import Feature, TooLargeError, compute_features, select_features
+from hybrid_trainer.data.features import TIME, Feature, TooLargeError, compute_features, select_features
+from hybrid_trainer.data.market import market_means
 from hybrid_trainer.data.room import IN_MEMORY, PIECE, Room
 from hybrid_trainer.data.segments import find_segments
 from hybrid_trainer.data.table import Table
@@ -117,8 +119,8 @@ def _feature_matrix(
     room: Room,
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Every feature, float32: the set, single features, expressions, then the table's own columns."""
-    columns = {**table.numbers, **table.prices}
     selected = select_features(feature_set, extra, expressions, without_volume="volume" not in table.prices)
+    columns = {**table.numbers, **table.prices, **_time(table, selected, room)}
     _refuse_missing_columns(table, [(entry.name, name) for entry in selected for name in entry.reads], columns)
     names = (*(entry.name for entry in selected), *own)
     twice = [name for index, name in enumerate(names) if name in names[:index]]
@@ -129,7 +131,7 @@ def _feature_matrix(
     shape = (len(table), len(names))
 
     def fill(matrix: NDArray[np.float32]) -> None:
-        _fill(matrix, table, columns, selected, own)
+        _fill(matrix, table, columns, selected, own, room)
 
     key = _key(table, selected, expressions, own) if room.folder is not None else None
     if key is None:
@@ -150,15 +152,33 @@ def _fill(
     columns: Mapping[str, NDArray[np.float64]],
     selected: Sequence[Feature],
     own: Sequence[str],
+    room: Room,
 ) -> None:
     try:
-        compute_features(columns, table.blocks, selected, matrix)
+        means = market_means(selected, columns, table.timestamp, table.blocks, room)
+        compute_features({**columns, **means}, table.blocks, selected, matrix)
         _copy_columns({name: table.numbers[name] for name in own}, matrix[:, len(selected) :])
     except TooLargeError as error:
         raise TableError(
             f"{table.place(error.row)}: column '{error.name}': {error.value:g} is too large for a "
             "feature (float32 ends at 3.4e38); scale the column"
         ) from error
+
+
+def _time(table: Table, selected: Sequence[Feature], room: Room) -> dict[str, NDArray[np.float64]]:
+    """The (N,) seconds since 1970 UTC, where a feature reads them; a plain clock has none."""
+    readers = [entry.name for entry in selected if TIME in entry.reads]
+    if not readers:
+        return {}
+    if is_plain(table.timestamp):
+        raise TableError(
+            f"{table.file}: the feature '{readers[0]}' reads the time of day or week, but the timestamps are a plain "
+            "clock without dates; leave it out"
+        )
+    seconds = room.empty((len(table),), np.float64)
+    for start in range(0, len(table), PIECE):
+        seconds[start : start + PIECE] = table.timestamp[start : start + PIECE] / 1e9
+    return {TIME: seconds}
 
 
 def _key(table: Table, selected: Sequence[Feature], expressions: Mapping[str, str], own: Sequence[str]) -> str | None:

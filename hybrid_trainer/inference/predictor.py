@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hybrid_trainer.data.dataset import panel_tensors
+from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.gaps import cut_at_gaps
 from hybrid_trainer.data.panel import build_panel
 from hybrid_trainer.data.scaling import Scaler
 from hybrid_trainer.data.sources import read_table
 from hybrid_trainer.data.table import Table
-from hybrid_trainer.data.vocabulary import Vocabulary, encode_inputs
+from hybrid_trainer.data.vocabulary import INSTRUMENT, Vocabulary, encode_inputs
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.collect import collect
 from hybrid_trainer.engine.device import choose_precision
@@ -31,6 +32,7 @@ from hybrid_trainer.types import TargetSpec
 
 log = logging.getLogger(__name__)
 _BATCH = 512
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class Predictor:
         if list(panel.feature_names) != schema.feature_names:
             lacking = sorted(set(schema.feature_names) - set(panel.feature_names))
             raise BundleError(f"{table.file}: the features {lacking} of the model cannot be computed from this table")
+        self._warn_of_a_smaller_market(table)
         rows = panel.decidable_rows(schema.time_window)
         if not len(rows):
             raise TableError(
@@ -86,6 +89,20 @@ class Predictor:
         loader = WindowLoader(tensors, torch.from_numpy(rows), time_window=schema.time_window, batch_size=_BATCH)
         outputs = collect(self.model, loader, choose_precision("fp32", torch.device("cpu")))
         return prediction_frame(table, rows, outputs, schema.specs)
+
+    def _warn_of_a_smaller_market(self, table: Table) -> None:
+        """Say which instruments a mean over the market lacks here."""
+        schema = self.schema
+        selected = select_features(schema.feature_set, schema.extra_features, schema.expressions)
+        lacking = sorted(set(schema.vocabularies[INSTRUMENT]) - set(table.instruments))
+        if lacking and any(entry.market for entry in selected):
+            log.warning(
+                "%s: the model reads means over the market it was trained on, and %s missing here (%s%s)",
+                table.file,
+                "1 instrument is" if len(lacking) == 1 else f"{len(lacking)} instruments are",
+                ", ".join(lacking[:_SHOWN]),
+                ", ..." if len(lacking) > _SHOWN else "",
+            )
 
     def predict_windows(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """Predict from windows of features (B, T, F) and context (B, C) in units; returns {output name: (B, D)}."""

@@ -63,7 +63,10 @@ def _known_instruments_train(data: Dataset) -> bool:
 
 
 def reached(config: Config, data: Dataset) -> NDArray[np.bool_]:
-    """(N,) bool: the rows that a training window, its features' lookbacks, or a training label read."""
+    """(N,) bool: the rows that a training window, its features' lookbacks, or a training label read.
+
+    A mean over the market reads the rows of all instruments at that time, and their lookbacks.
+    """
     settings = config.data
     selected = select_features(settings.feature_set, settings.extra_features, settings.expressions)
     targets = config.active_targets.values()
@@ -72,10 +75,19 @@ def reached(config: Config, data: Dataset) -> NDArray[np.bool_]:
         *(target.rows_behind for target in targets),
     )
     ahead = max(target.horizon for target in targets)
-    train = data.split.rows["train"]
-    edges = np.zeros(len(data.panel) + 1, dtype=np.int64)
-    np.add.at(edges, np.maximum(train - behind, 0), 1)
-    np.add.at(edges, np.minimum(train + ahead + 1, len(data.panel)), -1)
+    flags = _around(data.split.rows["train"], behind, ahead, len(data.panel))
+    if not any(entry.market for entry in selected):
+        return flags
+    times = np.unique(data.panel.timestamps[flags])
+    others = np.flatnonzero(np.isin(data.panel.timestamps, times))
+    return flags | _around(others, behind, 0, len(data.panel))
+
+
+def _around(rows: Rows, behind: int, ahead: int, count: int) -> NDArray[np.bool_]:
+    """(N,) bool: the rows from `behind` rows before to `ahead` rows after one of the (R,) rows."""
+    edges = np.zeros(count + 1, dtype=np.int64)
+    np.add.at(edges, np.maximum(rows - behind, 0), 1)
+    np.add.at(edges, np.minimum(rows + ahead + 1, count), -1)
     flags: NDArray[np.bool_] = np.cumsum(edges[:-1]) > 0
     return flags
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.models.blocks import ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
@@ -26,6 +27,8 @@ class EnhancedHybridModel(nn.Module):
         lstm_units, lstm_layers, bidirectional, cell, forget_bias: the recurrent part, see `RecurrentEncoder`; no layers
             leave it out.
         pooling: how the steps become one vector: last, mean or attention.
+        linear_path: the heads also read the window's last row as it is. What is linear in it is then told beyond what
+            training has seen, where norms and gates flatten out (as in LSTNet: Lai et al., 2018).
         embeddings: vector length of each categorical input that is used, by name.
         use_context, context_units: the context branch, and the size to which it brings each context block.
         unknown_rate: share of categories and context blocks that training hides.
@@ -46,6 +49,7 @@ class EnhancedHybridModel(nn.Module):
         trunk_units: int,
         dropout: float,
         pooling: str = "last",
+        linear_path: bool = False,
         bidirectional: bool = False,
         unknown_rate: float = 0.0,
         dilations: Sequence[int] = (),
@@ -79,16 +83,21 @@ class EnhancedHybridModel(nn.Module):
             unknown_rate=unknown_rate,
         )
         self.trunk = DenseBlock(self.side.out_size, trunk_units, dropout)
-        self.heads = Heads(trunk_units, dims.heads)
+        self.linear_path = linear_path
+        self.heads = Heads(trunk_units + dims.features * linear_path, dims.heads)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
+        last = x[:, -1]  # (B, T, F) -> (B, F)
         if self.convolution is not None:
             x = self.convolution(x)  # (B, T, F) -> (B, T, C)
         if self.recurrent is not None:
             x = self.recurrent(x)  # (B, T, C) -> (B, T, H)
         joined = self.side(self.pooling(x), context, ids)  # (B, T, H) -> (B, H) -> (B, fused)
-        outputs: dict[str, Tensor] = self.heads(self.trunk(joined))
+        shared = self.trunk(joined)
+        if self.linear_path:
+            shared = torch.cat([shared, last], dim=1)  # (B, trunk), (B, F) -> (B, trunk + F)
+        outputs: dict[str, Tensor] = self.heads(shared)
         return outputs
 
 

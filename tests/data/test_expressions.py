@@ -72,6 +72,19 @@ def test_an_expression_says_which_columns_it_reads() -> None:
     assert parse("g", "col('volume').log1p()").needs_volume
 
 
+def test_a_mean_over_the_market_is_read_as_a_column_of_its_own() -> None:
+    feature = parse("f", "-(col('x').diff(2).market_mean().rolling_mean(3) / col('close'))")
+    (mean,) = feature.market
+    assert (mean.name, mean.lookback, mean.reads) == ("col('x').diff(2).market_mean()", 3, ("x",))
+    assert (feature.lookback, feature.reads) == (5, ("x", "close"))
+    assert feature.columns == ("x", "close", mean.name)
+    nested = parse("f", "((col('x') - col('x').market_mean()) ** 2).market_mean()")
+    assert [each.name for each in nested.market] == [
+        "col('x').market_mean()",
+        "((col('x') - col('x').market_mean()) ** 2).market_mean()",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -99,6 +112,12 @@ def test_an_expression_says_which_columns_it_reads() -> None:
         ("col('x').log(2)", "log() is given 1 arguments; it takes no argument"),
         ("col('x').rolling_men(5)", "there is no method 'rolling_men'; did you mean 'rolling_mean'?"),
         ("col('x').rolling_max(100002)", "reads 100002 rows; at most 100000 can be read"),
+        (
+            "col('x').market_mean(5)",
+            "market_mean() takes no argument: it is over all instruments at the row's time",
+        ),
+        ("(1 + 2).market_mean()", "'(1 + 2).market_mean()' is made of numbers alone; write its value"),
+        ("col('x').market_men()", "there is no method 'market_men'; did you mean 'market_mean'?"),
         ("x + 1", "'x' stands alone; a column is written col('x')"),
         ("1 + 2", "'1 + 2' reads no column; write col('close')"),
         ("(2).log()", "'2 .log()' is made of numbers alone; write its value"),

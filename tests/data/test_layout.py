@@ -106,3 +106,19 @@ def test_a_label_that_an_expression_reads_is_refused() -> None:
 def test_an_expression_that_looks_ahead_is_refused_before_the_table_is_read(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^data\.expressions\.m: .*would read later rows"):
         layout(BARS, expressions={"m": text})
+
+
+def test_a_mean_over_the_market_brings_the_columns_inside_and_the_time_is_none() -> None:
+    found = layout(BARS, expressions={"m": "col('x').diff().market_mean()"}, extra_features=["time_of_week_sin"])
+    assert (found.prices, found.numbers) == ({}, ("x", "y"))
+
+
+def test_sequences_without_a_calendar_have_no_market() -> None:
+    with pytest.raises(ConfigError) as caught:
+        layout(
+            BARS, instrument="x", independent_sequences=True, expressions={"m": "col('close').log().market_mean() + 1"}
+        )
+    assert str(caught.value) == (
+        "data.expressions.m: market_mean() is over all instruments at one time, but independent sequences share no "
+        "calendar; leave it out"
+    )

@@ -21,6 +21,7 @@ from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.seeding import seed_everything
 from hybrid_trainer.train import train
 from tests.conftest import make_config, price_frame
+from tests.end_to_end.stand_ins import TABLES
 from tests.engine.helpers import same, weights
 
 CONF = Path(str(files("hybrid_trainer.conf")))
@@ -109,6 +110,7 @@ VALUES: dict[str, list[str]] = {
     "model.use_context": ["false data.context=[a,b]"],
     "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
     "model.pooling": ["last", "mean", "attention"],
+    "model.linear_path": ["true", "true model=lstm model.window_norm=last"],
     "model.context_units": ["4 data.context=[a,b]"],
     "model.trunk_units": ["8"],
     "model.dropout": ["0", "0.5"],
@@ -315,7 +317,12 @@ def test_every_experiment_trains(
     experiment: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    train_one_step(folder, tmp_path, [f"experiment={experiment}", *SMALL])
+    table = []
+    if experiment in TABLES:  # it is for a table that does not come with the package
+        write, file = TABLES[experiment]
+        write(tmp_path)
+        table = [f"data.path={tmp_path / file}"]
+    train_one_step(folder, tmp_path, [f"experiment={experiment}", *table, *SMALL])
 
 
 def test_every_key_and_every_target_builder_has_values_to_try() -> None:

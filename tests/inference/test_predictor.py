@@ -200,6 +200,20 @@ def test_an_unknown_instrument_is_predicted_whatever_its_name(
     assert np.abs(unknown[0] - known).max() > 1e-4  # it has not simply been taken for A
 
 
+def test_a_market_that_lacks_instruments_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    market = "data.expressions.market=col('close').log().diff().market_mean()"
+    own = train_on(tmp_path, price_frame(300), "data.instrument=instrument", "model.time_window=8", market)
+    whole = own.load().predict_file(own.file)
+    assert "the model reads means over the market" not in caplog.text
+    later = predict(own, tmp_path, own.frame.sort("timestamp").tail(80))
+    assert later.sort("instrument", "timestamp").equals(
+        whole.filter(pl.col("timestamp") >= later["timestamp"].min()).sort("instrument", "timestamp")
+    )
+    alone = predict(own, tmp_path, own.frame.filter(pl.col("instrument") == "A"))
+    assert "means over the market it was trained on, and 1 instrument is missing here (B)" in caplog.text
+    assert not alone.equals(whole.filter(pl.col("instrument") == "A"))
+
+
 def test_another_instrument_beside_it_changes_nothing(
     trained: Trained, predicted: pl.DataFrame, tmp_path: Path
 ) -> None:

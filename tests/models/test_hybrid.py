@@ -62,6 +62,20 @@ def test_each_head_has_its_own_number_of_outputs() -> None:
     }
 
 
+def test_a_linear_path_tells_what_is_linear_in_the_last_row_however_large_it_is() -> None:
+    model = make_tiny_model(linear_path=True).eval()
+    x, context, ids = inputs(DIMS)
+    with torch.no_grad():
+        for head in model.heads.values():
+            head.weight[:, : -DIMS.features] = 0
+        outputs = model(x, context, ids)
+        larger = model(1000 * x, context, ids)
+    for head, (task, raw) in zip(model.heads.values(), outputs.items(), strict=True):
+        torch.testing.assert_close(raw, x[:, -1] @ head.weight[:, -DIMS.features :].T + head.bias)
+        torch.testing.assert_close(larger[task] - head.bias, 1000 * (raw - head.bias), rtol=1e-4, atol=1e-4)
+    assert count(model) == count(make_tiny_model()) + DIMS.features * sum(DIMS.heads.values())
+
+
 def test_only_the_heads_asked_for_are_made_and_in_their_order() -> None:
     dims = replace(DIMS, heads={"regime": 3, "signal": 5})
     model = make_tiny_model(dims=dims)
