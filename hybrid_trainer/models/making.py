@@ -1,4 +1,4 @@
-"""Making a model: the family that a name picks, behind a normalisation of its windows where that is asked for."""
+"""Making a model: the family that a name picks, with its windows normalised where that is asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from hybrid_trainer.models.registry import MODELS, InputDims
-from hybrid_trainer.models.window_norm import NormalisedWindows
+from hybrid_trainer.models.window_norm import normalised
 from hybrid_trainer.plugins import own_code
 
 
@@ -29,4 +29,4 @@ def make_model(name: str, dims: InputDims, parameters: dict[str, Any]) -> nn.Mod
     norm = parameters.get("window_norm", "none")
     if norm == "none":
         return model
-    return NormalisedWindows(model, dims, norm, affine=parameters.get("window_affine", False))
+    return normalised(model, dims, norm, affine=parameters.get("window_affine", False))

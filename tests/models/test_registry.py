@@ -37,6 +37,7 @@ def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
         "layer_norm",
         "cell",
         "forget_bias",
+        "linear_path",
     }
     assert keys - NOT_PARAMETERS == {*PARAMETERS, *optional, "window_norm", "window_affine"}
     assert keys >= NOT_PARAMETERS
