@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybrid_trainer.config.losses import GaussianConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.data import split_report
 from hybrid_trainer.data.causality_targets import refuse_own_leaks
@@ -43,7 +42,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     panel = panel_of(config, table, room)
     if not on_disk(panel.features):
         room = IN_MEMORY  # then everything else fits as well
-    spread = [task for task, loss in config.training.losses.items() if isinstance(loss, GaussianConfig)]
+    spread = [task for task, loss in config.training.losses.items() if loss.spread]
     targets = with_spread(build_targets(table, config.active_targets), spread)
     refuse_own_leaks(table, targets, config.active_targets)
     refuse_too_large(table, targets)

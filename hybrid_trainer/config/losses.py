@@ -28,6 +28,11 @@ class LossConfig:
         return False
 
     @property
+    def spread(self) -> bool:
+        """Whether it needs a head that tells a standard deviation beside each number."""
+        return False
+
+    @property
     def options(self) -> dict[str, Any]:
         """What its maker in `hybrid_trainer/losses.py` is given, by name."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
@@ -151,6 +156,11 @@ class GaussianConfig(LossConfig):
     @property
     def negative(self) -> bool:
         """A density may be above 1."""
+        return True
+
+    @property
+    def spread(self) -> bool:
+        """Its own second half."""
         return True
 
 
