@@ -55,6 +55,11 @@ def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:
         "model.embeddings",
         "training.loss_weights",
         "training.losses",
+        "training.schedule.monitor",
+        "callbacks.checkpoint.monitor",
+        "callbacks.early_stopping.monitor",
+        "callbacks.early_stopping.task_patience",
+        "callbacks.task_metrics",
     }
 
 

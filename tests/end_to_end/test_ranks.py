@@ -40,7 +40,9 @@ def test_two_processes_equal_one_to_rounding(here: Path) -> None:
     one, two = here / "outputs/one", here / "outputs/two"
     assert len(history(one)) == 3
     for ours, theirs in zip(history(two), history(one), strict=True):
-        assert ours == pytest.approx(theirs, rel=2e-4, abs=2e-5)
+        numbers = {name: value for name, value in theirs.items() if value is not None}  # ic: two instruments
+        assert {name: ours[name] for name in numbers} == pytest.approx(numbers, rel=2e-4, abs=2e-5)
+        assert ours.keys() - numbers.keys() == {"valid/volatility/ic"}
     weights, others = (load_file(run / "model/weights.safetensors") for run in (two, one))
     for name, value in others.items():
         np.testing.assert_allclose(weights[name], value, rtol=2e-3, atol=2e-4)
