@@ -72,7 +72,7 @@ def main() -> None:
     for metric in (name for name in records[0]["metrics"] if name.startswith("test/")):
         values = [record["metrics"][metric] for record in records]
         baseline = records[0]["metrics"][metric.replace("test/", "baseline/")]
-        others = PUBLISHED.get(options.experiment, {}).get(metric, {})
+        others = PUBLISHED.get(options.experiment.partition("_")[0], {}).get(metric, {})
         said = ", ".join(f"{who} {value}" for who, value in others.items())
         print(f"{metric:32} {spread(values):>17} {baseline:9.4f}  {said}")
 

@@ -53,4 +53,10 @@ def etth2(path: Path) -> None:
     pl.DataFrame({"date": written} | series).write_csv(path / "ETTh2.csv")
 
 
-TABLES = {"acl18": (acl18, "acl18.parquet"), "crypto1h": (crypto1h, "crypto1h.parquet"), "etth2": (etth2, "ETTh2.csv")}
+TABLES = {
+    "acl18": (acl18, "acl18.parquet"),
+    "crypto1h": (crypto1h, "crypto1h.parquet"),
+    "etth2": (etth2, "ETTh2.csv"),
+    "etth2_dlinear": (etth2, "ETTh2.csv"),
+    "etth2_patchtst": (etth2, "ETTh2.csv"),
+}

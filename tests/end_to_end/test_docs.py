@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import price_frame
+from tests.end_to_end import stand_ins
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
@@ -48,6 +49,7 @@ def workspace(tmp_path: Path) -> Path:
     embedded = Path(str(files("hybrid_trainer.data") / "us_stocks.csv.gz"))
     lines = gzip.decompress(embedded.read_bytes()).decode().splitlines(keepends=True)
     (tmp_path / "fresh.csv").write_text("".join(lines[:400]), encoding="utf-8")
+    stand_ins.acl18(tmp_path)
     (tmp_path / "my_setup.yaml").write_text("model: {lstm_units: 8, cnn_filters: [8]}\n", encoding="utf-8")
     for page in PAGES:
         for block in [*blocks(page, "yaml"), *blocks(page, "python")]:

@@ -25,7 +25,8 @@ SPLITS = {
 }
 
 
-def subject(path: Path, *overrides: str) -> Subject:
+def subject(path: Path, *overrides: str, labelled: int = SEQUENCES) -> Subject:
+    """Sequences of numbers, a category and an event; only the first `labelled` of them have events."""
     generator = np.random.default_rng(0)
     rows = SEQUENCES * LENGTH
     whose = np.repeat(np.arange(SEQUENCES), LENGTH)
@@ -35,7 +36,7 @@ def subject(path: Path, *overrides: str) -> Subject:
             "who": [f"s{code:02}" for code in whose],
             "a": generator.normal(size=rows),
             "site": generator.choice(["x", "y"], rows),
-            "event": generator.choice(["no", "yes"], rows),
+            "event": pl.Series(np.where(whose < labelled, generator.choice(["no", "yes"], rows), "")).replace("", None),
             "part": np.array(["train", "train", "valid", "test"])[whose % 4],
         }
     )
@@ -63,3 +64,11 @@ def test_a_vocabulary_of_all_rows_is_found(split: str, tmp_path: Path, monkeypat
     monkeypatch.setattr(Vocabulary, "fit", of_all_rows)
     failures = fitted_on_training(subject(tmp_path, *SPLITS[split])).failures
     assert any("the vocabulary of 'site'" in failure for failure in failures)
+
+
+def test_what_a_mean_over_the_market_reads_of_others_is_within_training_s_reach(tmp_path: Path) -> None:
+    market = "data.expressions.market=col('a').diff().market_mean()"
+    given = subject(tmp_path, market, labelled=SEQUENCES // 2)
+    assert "market" in given.data.panel.feature_names
+    finding = fitted_on_training(given)
+    assert (finding.failures, finding.warnings) == ([], [])
