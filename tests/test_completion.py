@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_trainer import completion
+from hybrid_trainer.config.schema import OPTIONS
 
 PRESS_TAB = """
 eval "$(hybrid-trainer --shell-completion install=bash)" || exit 3
@@ -37,7 +38,7 @@ def tab(line: str, folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("hybrid-trainer model=", {"model=hybrid", "model=cnn", "model=lstm", "model=linear"}),
+        ("hybrid-trainer model=", {f"model={name}" for name in OPTIONS["model"]}),
         ("hybrid-trainer seed=1 training.ep", {"training.epochs="}),
         ("hybrid-trainer com", {"compare"}),
         ("hybrid-trainer check training.ep", {"training.epochs="}),

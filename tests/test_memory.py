@@ -92,7 +92,7 @@ def test_what_the_failed_frames_held_is_let_go() -> None:
 def test_a_run_that_is_out_of_memory_ends_as_failed(
     prices_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Stepper, "train", lambda self, batches: allocate_with_torch())
+    monkeypatch.setattr(Stepper, "train", lambda self, batches, look: allocate_with_torch())
     given = [*TINY_RUN, f"data.path={prices_csv}", f"paths.root={tmp_path}"]
     with pytest.raises(TrainingError, match=r"out of memory .*training\.batch_size"):
         train(make_config(*given), tmp_path / "run", given)

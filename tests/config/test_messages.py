@@ -165,7 +165,7 @@ VALUES = [
     # options of a group
     ("data=us_stock", "data: there is no option 'us_stock'; did you mean 'us_stocks'?"),
     ("model=gru", "model: there is no option 'gru'; known: cnn, deeplob, dlinear, hybrid, linear, lstm"),
-    ("experiment=nope", "experiment: there is no option 'nope'; known: quick"),
+    ("experiment=nope", "experiment: there is no option 'nope'; known: acl18, crypto1h, etth2"),
     ("data/targets=nope", "data/targets: there is no option 'nope'; known: price"),
     ("data=csv", "data.path: data=csv needs a file: data.path=prices.csv"),
     ("model.name=nope", "model.name: 'nope' is not known; known: hybrid"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.errors import ConfigError
 from tests.conftest import make_config
 
@@ -104,7 +105,7 @@ def test_an_override_without_a_key_is_refused(override: str) -> None:
             "data=[csv,parquet]",
             "data: '[csv,parquet]' is not an option; write data=us_stocks or csv or parquet or synthetic",
         ),
-        ("model=5", "model: '5' is not an option; write model=hybrid or cnn or lstm or linear"),
+        ("model=5", f"model: '5' is not an option; write model={' or '.join(OPTIONS['model'])}"),
         ("training={epochs: 3}", "training: '{epochs: 3}' is not an option; write training=default"),
     ],
 )
