@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import statistics
 import subprocess
@@ -50,9 +49,9 @@ def run(experiment: str, seed: int, options: argparse.Namespace) -> dict[str, An
 
 
 def spread(values: list[float]) -> str:
-    """Mean and standard deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else math.nan
-    return f"{statistics.mean(values):.4f} ± {deviation:.4f}"
+    """Mean and standard deviation; of one value there is none."""
+    deviation = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4f}{deviation}"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from scipy import ndimage, signal
 
 from hybrid_trainer.data.causality import feature_leaks, perturbed, refuse_leaks, same_bits
 from hybrid_trainer.data.expressions import parse
-from hybrid_trainer.data.features import CORE, FEATURES, TECHNICAL, Bars, Feature, Values, lagged, rolling_mean
+from hybrid_trainer.data.features import CORE, FEATURES, TECHNICAL, TIME, Bars, Feature, Values, lagged, rolling_mean
 from hybrid_trainer.errors import ConfigError
 from tests.data.tables import FEW_EXAMPLES, random_prices
 
@@ -26,7 +26,8 @@ EXPRESSIONS = {
     "place": "(col('close') - col('low').rolling_min(14)) / (col('high').rolling_max(14) - col('low').rolling_min(14))",
     "surge": "col('volume').log1p().pct_change(3).shift(2).rolling_std(7) ** 2",
 }
-ALL = [*CORE.values(), *TECHNICAL.values(), *(parse(name, text) for name, text in EXPRESSIONS.items())]
+WHEN = [entry for entry in FEATURES._entries.values() if entry.reads == (TIME,)]
+ALL = [*CORE.values(), *TECHNICAL.values(), *WHEN, *(parse(name, text) for name, text in EXPRESSIONS.items())]
 
 
 def of(feature: Feature) -> Compute:
@@ -34,6 +35,10 @@ def of(feature: Feature) -> Compute:
         return feature.compute(Bars(columns))
 
     return compute
+
+
+def bars_by_the_hour(rows: int, seed: int) -> dict[str, Values]:
+    return random_prices(rows, seed) | {TIME: 3600.0 * np.arange(1, rows + 1)}
 
 
 def test_every_registered_feature_is_tried() -> None:
@@ -44,7 +49,7 @@ def test_every_registered_feature_is_tried() -> None:
 @FEW_EXAMPLES
 @given(seed=st.integers(0, 2**32 - 1), more=st.integers(1, 60))
 def test_no_feature_reads_another_row_than_its_lookback_holds(feature: Feature, seed: int, more: int) -> None:
-    prices = random_prices(feature.lookback + more, seed)
+    prices = bars_by_the_hour(feature.lookback + more, seed)
     assert feature_leaks(of(feature), prices, feature.lookback, np.random.default_rng(seed)) == []
 
 
@@ -53,7 +58,7 @@ def test_no_feature_reads_another_row_than_its_lookback_holds(feature: Feature, 
 def test_no_lookback_is_longer_than_what_is_read(feature: Feature) -> None:
     lookback = feature.lookback
     for seed in range(20):  # an extreme is moved by its oldest row now and then
-        prices = random_prices(lookback + 1, seed)
+        prices = bars_by_the_hour(lookback + 1, seed)
         oldest = perturbed(prices, np.arange(lookback + 1) == 1, np.random.default_rng(seed))
         if not same_bits(of(feature)(prices)[-1], of(feature)(oldest)[-1]):
             return
