@@ -31,6 +31,7 @@ from hybrid_trainer.runs.reopening import reopened
 from hybrid_trainer.seeding import seed_everything
 
 if TYPE_CHECKING:
+    from hybrid_trainer.build import Machine
     from hybrid_trainer.data.dataset import Dataset
     from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.evaluation.judge import TaskResult
@@ -110,10 +111,7 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     if config.plugins:
         run.note(plugins=digests(config.plugins))
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
-    if config.training.threads > cores():
-        log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
-    if on.precision.name == "fp16" and on.device.type == "cpu":
-        log.warning("training.precision=fp16 on a CPU is many times slower than fp32, and no more exact; fp32 or bf16")
+    _warn_of_the_machine(config, on)
     if not ranks.alone:
         log.info("%d processes train together, each with its share of every batch", ranks.size)
     data = prepare.dataset(config, table, on.device)
@@ -163,6 +161,20 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         metrics=metrics,
         bundle=str(bundle),
     )
+
+
+def _warn_of_the_machine(config: Config, on: Machine) -> None:
+    """Say what will be slow here."""
+    if config.training.threads > cores():
+        log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
+    if on.precision.name == "fp16" and on.device.type == "cpu":
+        log.warning("training.precision=fp16 on a CPU is many times slower than fp32, and no more exact; fp32 or bf16")
+    if on.precision.without_onednn:
+        log.warning(
+            "training.precision=%s: this CPU has no recurrent layers in it (that takes AVX-512); they are computed in "
+            "float32, and all of it more slowly than with training.precision=fp32",
+            on.precision.name,
+        )
 
 
 def _report_data(config: Config, run: RunDirectory, table: Table, data: Dataset) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,16 +37,24 @@ def gpus() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Precision:
-    """What forward passes compute in; `dtype` None is plain float32, float16 also needs its gradients scaled."""
+    """What forward passes compute in; `dtype` None is plain float32, float16 also needs its gradients scaled.
+
+    Attributes:
+        without_onednn: whether oneDNN is left out, which on this CPU knows the type but has no recurrent layers for it;
+            torch's own compute those in float32.
+    """
 
     name: str
     device: torch.device
     dtype: torch.dtype | None
+    without_onednn: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context for a forward pass."""
         if self.dtype is None:
             return nullcontext()
+        if self.without_onednn:
+            return _autocast_without_onednn(self.dtype)
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
@@ -58,4 +68,30 @@ def choose_precision(name: str, device: torch.device) -> Precision:
         name = "fp32"
         if device.type == "cuda":
             name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return Precision(name, device, {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name])
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    apart = device.type == "cpu" and dtype is not None and not _lstm_in(dtype)
+    return Precision(name, device, dtype, without_onednn=apart)
+
+
+@contextmanager
+def _autocast_without_onednn(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # flags() sets others too, and warns of them
+    try:
+        with torch.autocast("cpu", dtype=dtype):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = before
+
+
+@cache
+def _lstm_in(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has an LSTM in this type on this CPU: without AVX-512 it has none, and says so when called."""
+    x, h, c = (torch.zeros(1, 1, 1) for _ in range(3))
+    weights = [torch.zeros(4, 1), torch.zeros(4, 1), torch.zeros(4), torch.zeros(4)]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
+            torch.lstm(x, [h, c], weights, True, 1, 0.0, False, False, False)
+    except RuntimeError:
+        return False
+    return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
+from hybrid_trainer.engine import device
 from hybrid_trainer.engine.device import choose_device, choose_precision
 from hybrid_trainer.errors import ConfigError
 
@@ -61,6 +63,28 @@ def test_a_product_inside_the_context_has_the_precisions_type(name: str, dtype: 
     with choose_precision(name, CPU).autocast():
         assert (a @ a).dtype == dtype
     assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["oneDNN as it is", "oneDNN without"])
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_recurrent_layers_learn_in_every_precision_on_every_cpu(
+    monkeypatch: pytest.MonkeyPatch, name: str, known: bool
+) -> None:
+    if not known:
+        monkeypatch.setattr(device, "_lstm_in", lambda dtype: False)
+    precision = choose_precision(name, CPU)
+    assert known or precision.without_onednn is (name != "fp32")
+    lstm, head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
+    before = torch.backends.mkldnn.enabled
+    with precision.autocast():
+        out = head(lstm(torch.randn(2, 5, 3))[0])
+    assert torch.backends.mkldnn.enabled is before
+    assert out.dtype == (precision.dtype or torch.float32)
+    out.float().sum().backward()
+    assert lstm.weight_hh_l0.grad is not None and bool(lstm.weight_hh_l0.grad.isfinite().all())
+    with pytest.raises(ValueError, match="inside"), precision.autocast():
+        raise ValueError("inside")
+    assert torch.backends.mkldnn.enabled is before
 
 
 @pytest.mark.parametrize(("name", "scales"), [("fp32", False), ("bf16", False), ("fp16", True)])
