@@ -51,7 +51,8 @@ from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.inference.predictor import Predictor
 from hybrid_trainer.inference.schema import BundleSchema, ModelSpec
 from hybrid_trainer.inference.warm_start import Origin, take_over
-from hybrid_trainer.losses import make_losses
+from hybrid_trainer.losses import TaskLoss, make_losses, tasks_of_plug_ins, try_losses
+from hybrid_trainer.metrics import make_own_metrics, try_own_metrics
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
 from hybrid_trainer.monitor import monitor_of, stopper_of
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -138,7 +139,7 @@ def trainer(
     run = form_that_learns(config, model, data, on, ranks)
     criterion = Criterion(
         data.specs,
-        make_losses(data.specs, settings.losses),
+        losses_of(config, data),
         settings.loss_weights,
         on.device,
         weights_of_classes(config, data),
@@ -190,9 +191,29 @@ def trainer(
         max_rollbacks=settings.max_rollbacks if settings.on_nonfinite == "rollback" else 0,
     )
     made.steps_per_epoch = steps_per_epoch
+    made.own_metrics = make_own_metrics(settings.metrics)
     if graphed:
         made.graph = StepGraph(settings.batch_size, on.device, optimizer)
     return made
+
+
+def losses_of(config: Config, data: Dataset) -> dict[str, TaskLoss]:
+    """The losses that the config names; those of plug-ins are tried on training labels, its metrics on validation's."""
+    chosen = config.training.losses
+    made = make_losses(data.specs, chosen)
+    tasks = tasks_of_plug_ins(data.specs, chosen)
+    try_losses(data.specs, chosen, made, {task: some_labels(data, task, "train") for task in tasks})
+    metrics = make_own_metrics(config.training.metrics)
+    for spec in data.specs if metrics else ():
+        try_own_metrics(metrics, spec, some_labels(data, spec.name, "valid"))
+    return made
+
+
+def some_labels(data: Dataset, task: str, part: str, most: int = 256) -> torch.Tensor:
+    """Up to `most` labels of a part's rows: (n,) classes or (n, D) scaled numbers."""
+    rows = torch.from_numpy(data.split.rows[part]).to(data.tensors.features.device)
+    known = data.tensors.mask[task].index_select(0, rows) > 0
+    return data.tensors.labels(task, rows[known][:most])
 
 
 def augmentation(config: Config, on: Machine) -> Augmentation | None:
