@@ -17,6 +17,8 @@ from hybrid_trainer.config import own
 from hybrid_trainer.config.callbacks import CallbackConfig
 from hybrid_trainer.config.data import DataConfig
 from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.losses import LossConfig
+from hybrid_trainer.config.metrics import MetricConfig
 from hybrid_trainer.config.model import ModelConfig, SideInputConfig
 from hybrid_trainer.config.targets import PriceTarget, TargetConfig
 from hybrid_trainer.config.training import ScheduleOptions
@@ -26,12 +28,14 @@ from hybrid_trainer.data.own_sources import SOURCES
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.data.targets import TARGET_BUILDERS, Target
 from hybrid_trainer.errors import ConfigError, TableError, TrainingError
-from hybrid_trainer.types import EpochRow, TargetSpec
+from hybrid_trainer.types import EpochRow, Kind, TargetSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
     from hybrid_trainer.engine.schedules import Course, Schedule, Steps
+    from hybrid_trainer.links import to_scaled
+    from hybrid_trainer.losses import TaskLoss
     from hybrid_trainer.models.fusion import Heads, SideInputs
     from hybrid_trainer.models.registry import InputDims
     from hybrid_trainer.trainer import Trainer
@@ -46,6 +50,8 @@ __all__ = [
     "EpochRow",
     "Heads",
     "InputDims",
+    "LossConfig",
+    "MetricConfig",
     "ModelConfig",
     "PriceTarget",
     "Schedule",
@@ -58,6 +64,7 @@ __all__ = [
     "Target",
     "TargetConfig",
     "TargetSpec",
+    "TaskLoss",
     "Trainer",
     "TrainingError",
     "Values",
@@ -71,6 +78,8 @@ __all__ = [
     "future_sum",
     "key",
     "lagged",
+    "loss",
+    "metric",
     "model",
     "per_row",
     "rolling_mean",
@@ -78,6 +87,7 @@ __all__ = [
     "schedule",
     "source",
     "target",
+    "to_scaled",
 ]
 
 _WITH_TORCH = {
@@ -87,7 +97,9 @@ _WITH_TORCH = {
     "Schedule": "engine.schedules",
     "SideInputs": "models.fusion",
     "Steps": "engine.schedules",
+    "TaskLoss": "losses",
     "Trainer": "trainer",
+    "to_scaled": "links",
 }
 
 M = TypeVar("M", bound="Callable[..., nn.Module]")
@@ -95,6 +107,8 @@ S = TypeVar("S", bound=Callable[[Any], pl.DataFrame])
 T = TypeVar("T", bound=Callable[[str, Table, Any], Target])
 K = TypeVar("K", bound=Callable[..., Callback])
 L = TypeVar("L", bound="Callable[..., Schedule]")
+R = TypeVar("R", bound="Callable[..., TaskLoss]")
+J = TypeVar("J", bound=Callable[..., float])
 
 
 def __getattr__(name: str) -> Any:
@@ -151,6 +165,53 @@ def target(name: str, config: type[TargetConfig]) -> Callable[[T], T]:
         own.enter_target(name, config)
         TARGET_BUILDERS.register(name)(builder)
         return builder
+
+    return enter
+
+
+def loss(name: str, config: type[LossConfig] = LossConfig, *, kinds: tuple[Kind, ...]) -> Callable[[R], R]:
+    """Return a decorator that makes a class a loss of some kinds of heads: `training.losses.TASK=NAME`.
+
+    It is made as `maker(spec: TargetSpec, **options)`, for one task, and called with raw outputs (B, D) and labels:
+    (B,) classes, (B, D) scaled numbers, or (B, 1) for quantiles. `to_scaled(raw, spec)` makes scaled numbers, or
+    ordered quantiles, of raw outputs. It gives a loss per row, (B,), and must not wait for the device; masks and
+    weights come later. Before anything is trained it is tried on a few labels.
+
+    Args:
+        config: its options; may say `negative`, where the loss may fall below zero, and what it is `unfit` for.
+        kinds: of classification, regression, quantile, forecast.
+    """
+    from hybrid_trainer.losses import LOSSES
+
+    def enter(maker: R) -> R:
+        own.enter_loss(name, config, kinds)
+        LOSSES.register(name)(maker)
+        return maker
+
+    return enter
+
+
+def metric(
+    name: str, config: type[MetricConfig] = MetricConfig, *, kinds: tuple[Kind, ...], better: str
+) -> Callable[[J], J]:
+    """Return a decorator that makes a function a metric of some kinds of heads: `training.metrics.NAME={KEY: value}`.
+
+    It is called as `function(predicted, label, spec: TargetSpec, **options)` with numpy arrays of all n rows of a part
+    that have a label, by instrument and time, when a validation or the test has ended, and gives one number. Of classes
+    it is given (n, C) probabilities and (n,) class numbers; of numbers and forecasts (n, D) and (n, D) in the target's
+    own units; of quantiles (n, Q), in order, and (n, 1). NaN or an infinity: there is no number. Before anything is
+    trained it is tried on a few labels.
+
+    Args:
+        config: its options. kinds: of classification, regression, quantile, forecast.
+        better: larger or smaller: which of two values is the better one.
+    """
+    from hybrid_trainer.metrics.own import OWN
+
+    def enter(function: J) -> J:
+        own.enter_metric(name, config, kinds, better)
+        OWN.register(name)(function)
+        return function
 
     return enter
 

@@ -33,8 +33,12 @@ _MADE_OF = (
     "training.balancing",
 )
 # By which the best weights were kept.
-_BEST_BY = tuple(
-    f"callbacks.{key}" for key in ("checkpoint.monitor", "checkpoint.mode", "checkpoint.per_task", "task_metrics")
+_BEST_BY = (
+    "callbacks.checkpoint.monitor",
+    "callbacks.checkpoint.mode",
+    "callbacks.checkpoint.per_task",
+    "callbacks.task_metrics",
+    "training.metrics.",  # what one means; another one may come
 )
 _FIXED = (*_MADE_OF, *_BEST_BY)
 _ONE_VALUE = (

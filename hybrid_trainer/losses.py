@@ -8,7 +8,7 @@ loss. Shape legend: B batch, D numbers or classes of a task, Q quantiles.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hybrid_trainer.config.losses import DEFAULT_LOSS, LossConfig
+from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.links import log_variance, pinball, to_scaled
+from hybrid_trainer.plugins import is_own, own_code
 from hybrid_trainer.registry import Registry
 from hybrid_trainer.types import TargetSpec
 
@@ -134,14 +136,88 @@ class Pinball:
 
 
 def make_losses(specs: list[TargetSpec], configs: Mapping[str, LossConfig]) -> dict[str, TaskLoss]:
-    """The loss of each task that a config names one for."""
-    return {
-        spec.name: LOSSES.get(configs[spec.name].name, f"training.losses.{spec.name}")(
-            spec, **configs[spec.name].options
-        )
-        for spec in specs
-        if spec.name in configs
-    }
+    """The loss of each task that a config names one for.
+
+    Raises:
+        ConfigError: a plug-in's cannot be made of its options; the text says where.
+    """
+    made = {}
+    for spec, config, maker in _makers(specs, configs):
+        with own_code(_of(spec, config), maker):
+            made[spec.name] = maker(spec, **config.options)
+    return made
+
+
+def _makers(
+    specs: list[TargetSpec], configs: Mapping[str, LossConfig]
+) -> Iterator[tuple[TargetSpec, LossConfig, Callable[..., TaskLoss]]]:
+    for spec in specs:
+        if spec.name in configs:
+            config = configs[spec.name]
+            yield spec, config, LOSSES.get(config.name, f"training.losses.{spec.name}")
+
+
+def _of(spec: TargetSpec, config: LossConfig) -> str:
+    return f"loss '{config.name}' of task '{spec.name}'"
+
+
+def tasks_of_plug_ins(specs: list[TargetSpec], configs: Mapping[str, LossConfig]) -> list[str]:
+    """The tasks whose loss is a plug-in's."""
+    return [spec.name for spec, _, maker in _makers(specs, configs) if is_own(maker)]
+
+
+def try_losses(
+    specs: list[TargetSpec],
+    configs: Mapping[str, LossConfig],
+    made: Mapping[str, TaskLoss],
+    labels: Mapping[str, Tensor],
+) -> None:
+    """Ask losses for those of a few labels once, with outputs drawn at random: what fails is told before training.
+
+    Args:
+        made: what `make_losses` made. labels: (n,) classes or (n, D) scaled labels of each task that is to be tried.
+
+    Raises:
+        ConfigError: one fails, or gives no loss per row that can be minimised; the text says where.
+    """
+    for spec, config, maker in _makers(specs, configs):
+        label, what = labels.get(spec.name), _of(spec, config)
+        if label is None or not len(label):
+            continue
+        raw = torch.randn(len(label), spec.outputs, generator=torch.Generator().manual_seed(0))
+        raw = raw.to(label.device).requires_grad_()
+        with own_code(what, maker), torch.enable_grad():
+            loss = made[spec.name](raw, label)
+            fault = _shape_fault(loss, len(label))
+            if fault is None:
+                (slope,) = torch.autograd.grad(loss.sum(), raw, allow_unused=True)
+        fault = fault or _number_fault(loss.detach(), slope, negative=config.negative)
+        if fault is not None:
+            raise ConfigError(f"{what}: {fault}")
+
+
+def _shape_fault(loss: object, rows: int) -> str | None:
+    if not isinstance(loss, Tensor):
+        return f"it gave a {type(loss).__name__}; it must be a torch.Tensor with a loss per row"
+    if loss.shape != (rows,):
+        return f"it gave {tuple(loss.shape)} for {rows} rows; it must be ({rows},), a loss per row"
+    if not loss.requires_grad:
+        return "it does not depend on the outputs by operations of torch: nothing could be learned from it"
+    return None
+
+
+def _number_fault(loss: Tensor, gradient: Tensor | None, *, negative: bool) -> str | None:
+    """What is wrong with (n,) losses and the (n, D) gradients of the outputs."""
+    bad = int((~loss.isfinite()).sum())
+    if bad:
+        return f"it is not finite for {bad} of {len(loss)} training labels and outputs around 0"
+    if gradient is None:
+        return "it does not depend on the outputs: nothing could be learned from it"
+    if not bool(gradient.isfinite().all()):
+        return "its gradient is not finite for training labels and outputs around 0"
+    if not negative and float(loss.min()) < -1e-6:
+        return f"it is {float(loss.min()):.4g} for some outputs; if that is meant, let its config's `negative` be True"
+    return None
 
 
 def default_loss(spec: TargetSpec) -> TaskLoss:

@@ -29,6 +29,7 @@ from hybrid_trainer.runs.directory import RunDirectory, claimed
 from hybrid_trainer.runs.logs import logging_to
 from hybrid_trainer.runs.reopening import reopened
 from hybrid_trainer.seeding import seed_everything
+from hybrid_trainer.types import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
@@ -110,6 +111,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     on = build.machine(config)
     if config.plugins:
         run.note(plugins=digests(config.plugins))
+    if config.training.metrics:  # `compare` knows no plug-in
+        run.update(smaller_is_better=[name for name in config.training.metrics if name in LOWER_IS_BETTER])
     run.note(device=str(on.device), precision=on.precision.name, threads=config.training.threads, **gpus())
     _warn_of_the_machine(config, on)
     if not ranks.alone:
@@ -142,7 +145,8 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
     bests = task_bests.task_bests(trainer, build.checkpoint_of(trainer), data, config.training.batch_size)
     best_epoch = build.load_best(trainer)
     outputs = collect(trainer.model, data.loader("test", config.training.batch_size), on.precision)
-    results = judge.evaluate(data, outputs, config.active_targets, oracles=build.oracles(config, data))
+    oracles = build.oracles(config, data)
+    results = judge.evaluate(data, outputs, config.active_targets, oracles=oracles, own=trainer.own_metrics)
     results = task_bests.beside(results, bests)
     write_json(run.report / "metrics.json", judge.as_json(results))
     report.write_predictions(run.report / "predictions.parquet", data, outputs)

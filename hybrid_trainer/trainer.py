@@ -24,6 +24,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.engine.watch import NonFiniteError, Watch
 from hybrid_trainer.fit_state import load_into, state_of
+from hybrid_trainer.metrics import OwnMetric
 from hybrid_trainer.ranks import Agreement
 from hybrid_trainer.types import Batch, EpochRow
 
@@ -47,6 +48,7 @@ class Trainer:
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
         tally: the losses and metrics of the training steps of the current epoch.
         graph: replays steps on a GPU; None: each is taken as it is.
+        own_metrics: of plug-ins; computed when a part is evaluated.
         rollbacks: how often training went back.
         interruption: what a signal asks for; looked at after each step and each validation batch.
     """
@@ -73,6 +75,7 @@ class Trainer:
         self.max_rollbacks = max_rollbacks
         self.rollbacks = 0
         self.graph: StepGraph | None = None
+        self.own_metrics: list[OwnMetric] = []
         self.epoch = 0
         self.step_in_epoch = 0
         self.steps_per_epoch = 0
@@ -209,7 +212,7 @@ class Trainer:
         self.ranks.like_first(model.buffers())  # statistics of a batch norm: each process has those of its own shares
         tally = EpochTally(self.stepper.criterion, self.device)
         watch = Watch(self.stepper.criterion.tasks, self.device, gradient=False)
-        kept = KeptOutputs(loader, self.stepper.criterion.specs)
+        kept = KeptOutputs(loader, self.stepper.criterion.specs, self.own_metrics)
         for number, batch in enumerate(loader):
             parts, outputs = self.stepper.forward(batch, None, model)
             watch.add(self.ranks.sum_of(parts.sums))

@@ -36,8 +36,8 @@ WHOLE_METRICS: dict[Kind, tuple[str, ...]] = {
 }
 """Those that need all rows of a part at once: for valid and test alone. `whole_metric_names` has those of a task."""
 
-LOWER_IS_BETTER = frozenset({"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error", "ece", "qlike"})
-"""Of all numbers in an epoch row, those that are better when they are smaller."""
+LOWER_IS_BETTER = {"loss", "log_loss", "mae", "rmse", "mse", "pinball", "coverage_error", "ece", "qlike"}
+"""Of all numbers in an epoch row, those that are better when they are smaller; plug-ins add theirs."""
 
 JUDGED_BY = {"coverage": "coverage_error"}
 """Numbers of which neither more nor less is better, and the metric that judges them."""

@@ -20,6 +20,8 @@ from hybrid_trainer.callbacks.base import EXTRA
 from hybrid_trainer.config.callbacks import CALLBACKS
 from hybrid_trainer.config.compose import compose_config, to_config
 from hybrid_trainer.config.known_keys import known_keys, open_mappings
+from hybrid_trainer.config.losses import LOSS_CONFIGS
+from hybrid_trainer.config.metrics import METRIC_CONFIGS
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.config.schema import OPTIONS, OWN, Config
 from hybrid_trainer.config.targets import TARGETS
@@ -28,7 +30,10 @@ from hybrid_trainer.data.features import FEATURES
 from hybrid_trainer.data.own_sources import SOURCES
 from hybrid_trainer.data.targets import TARGET_BUILDERS
 from hybrid_trainer.engine import schedules
+from hybrid_trainer.losses import LOSSES
+from hybrid_trainer.metrics import own
 from hybrid_trainer.models import MODELS
+from hybrid_trainer.types import LOWER_IS_BETTER
 
 # What tune-engine has found on the machine at hand is not for the tests, nor for the commands that they start.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="hybrid_trainer-tests-")
@@ -84,21 +89,23 @@ def prices_csv(tmp_path: Path) -> Path:
 @pytest.fixture
 def plugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A place to import plug-ins: what they register, and that they were imported, is forgotten afterwards."""
-    registries = (FEATURES, SOURCES, TARGET_BUILDERS, EXTRA, MODELS, schedules.OWN)
+    registries = (FEATURES, SOURCES, TARGET_BUILDERS, EXTRA, MODELS, LOSSES, LOSS_CONFIGS, schedules.OWN, own.OWN)
     for registry in registries:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
-    mappings: list[dict[str, Any]] = [*OPTIONS.values(), TARGETS, CALLBACKS, SCHEDULES]  # type: ignore[list-item]
-    before, own, modules = [dict(mapping) for mapping in mappings], set(OWN), set(sys.modules)
+    mappings: list[dict[str, Any]] = [*OPTIONS.values(), TARGETS, METRIC_CONFIGS, CALLBACKS, SCHEDULES]  # type: ignore[list-item]
+    before, options, modules = [dict(mapping) for mapping in mappings], set(OWN), set(sys.modules)
+    falling = set(LOWER_IS_BETTER)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     for mapping, entries in zip(mappings, before, strict=True):
         mapping.clear()
         mapping.update(entries)
     store = ConfigStore.instance().repo
-    for group, name in OWN - own:
+    for group, name in OWN - options:
         store.get(group, {}).pop(f"{name}.yaml", None)
         store.get("schema", {}).get(group, {}).pop(f"{name}.yaml", None)
-    OWN.intersection_update(own)
+    OWN.intersection_update(options)
+    LOWER_IS_BETTER.intersection_update(falling)
     for name in set(sys.modules) - modules:
         if not name.startswith(("hybrid_trainer", "torch")) and _is_here(sys.modules[name]):
             del sys.modules[name]

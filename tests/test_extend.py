@@ -35,6 +35,9 @@ ALL = [
     "model.units=8",
     "model.time_window=4",
     "model.heads=[signal,fall]",
+    "training.losses.fall={name: log_cosh, width: 2}",
+    "training.metrics.sure_accuracy.share=0.2",
+    "callbacks.checkpoint.monitor=valid/signal/sure_accuracy",
     "training.schedule.kind=halving",
     "training.schedule.options.every=1",
     "training.epochs=2",
@@ -56,10 +59,18 @@ def test_all_kinds_together_train_and_the_run_goes_on_and_predicts(package: Path
     config = make_config(*ALL)
     assert type(config.model).__name__ == "GatedConfig" and config.model.name == "gated"
     assert config.training.schedule.options == {"every": 1}
+    assert config.training.losses["fall"].options == {"width": 2.0}
     done = train(config, package / "run", [])
     rows = [json.loads(line) for line in (done.path / "history.jsonl").read_text().splitlines()]
     assert [row["lr"] for row in rows] == [1e-3, 5e-4]
     assert len((done.path / "weight_norm.txt").read_text().splitlines()) == 2
+    tested = json.loads((done.path / "report" / "metrics.json").read_text())
+    assert "sure_accuracy" in tested["signal"]["model"] and "sure_accuracy" not in tested["fall"]["model"]
+    assert all("sure_accuracy" in said for said in tested["signal"]["baselines"].values())
+    best = done.record["best_epoch"]
+    assert rows[best - 1]["valid/signal/sure_accuracy"] == max(row["valid/signal/sure_accuracy"] for row in rows)
+    assert done.record["metrics"]["test/signal/sure_accuracy"] == tested["signal"]["model"]["sure_accuracy"]
+    assert "sure_accuracy ↑" in (done.path / "train.log").read_text()
     assert load_config(done.path / "config.yaml") == config
     assert done.record["plugins"] == {"trend_plugins": digests(["trend_plugins"])["trend_plugins"]}
     resume(done.path, ["training.epochs=3"])

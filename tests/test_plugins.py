@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from hybrid_trainer.__main__ import run
 from hybrid_trainer.data.features import FEATURES
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.plugins import digests, hint, installed, is_own, load_plugins, own_code
+from hybrid_trainer.train import train
 from tests.conftest import make_config, price_frame
 
 MODULE = '''
@@ -146,27 +147,28 @@ def test_only_a_users_own_code_is_excused(folder: Path) -> None:
         raise ValueError("built in")
 
 
-def test_a_model_with_a_feature_of_the_users_own_asks_for_its_module(folder: Path) -> None:
+def test_a_model_with_a_feature_of_the_users_own_asks_for_its_module(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "plugin_of_mine.py").write_text(MODULE)
     price_frame(300).write_csv(folder / "prices.csv")
-    program = [sys.executable, "-m", "hybrid_trainer"]
     keys = ["data=csv", "data.path=prices.csv", "data.instrument=instrument", "experiment=quick", "training.epochs=1"]
-    small = ["model.lstm_units=8", "model.cnn_filters=[8]", "model.time_window=8", "hydra.run.dir=outputs/run"]
+    small = ["model.lstm_units=8", "model.cnn_filters=[8]", "model.time_window=8"]
     own = [
         "plugins=[plugin_of_mine]",
         "data.feature_set=core",
         "data.extra_features=[body_5]",
         "data.expressions.place=col('close').log().diff(3).clip(-0.1, 0.1)",
     ]
-    done = subprocess.run([*program, *keys, *small, *own], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    predict = [*program, "predict", "outputs/run/model", "prices.csv"]
-    without = subprocess.run(predict, capture_output=True, text=True)
-    assert (without.returncode, without.stdout) == (2, "")
-    assert without.stderr == (
+    train(make_config(*keys, *small, *own), folder / "outputs" / "run", [])
+    del FEATURES._entries["body_5"], sys.modules["plugin_of_mine"]  # as in a fresh process
+    capsys.readouterr()
+    predict = ["predict", "outputs/run/model", "prices.csv"]
+    assert run(predict) == 2
+    assert capsys.readouterr() == (
+        "",
         "error: outputs/run/model: the model needs the feature 'body_5', which is not a built-in one; name the module "
-        "that registers it: predict --plugins plugin_of_mine\n"
+        "that registers it: predict --plugins plugin_of_mine\n",
     )
-    known = subprocess.run([*predict, "--plugins", "plugin_of_mine"], capture_output=True, text=True)
-    assert known.returncode == 0, known.stderr
-    assert len(known.stdout.splitlines()) == 1 + 2 * (300 - 61 - 8 + 2)
+    assert run([*predict, "--plugins", "plugin_of_mine"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 2 * (300 - 61 - 8 + 2)

@@ -35,7 +35,7 @@ class GradNorm(Learned):
     def __init__(self, tasks: list[str], given: Tensor, model: nn.Module, alpha: float) -> None:
         super().__init__(tasks, given, start=1.0)
         self.alpha = alpha
-        self._gradients = TaskGradients(last_shared_parameters(model), "training.balancing.kind=gradnorm")
+        self._gradients = TaskGradients(last_shared_parameters(model, "training.balancing.kind=gradnorm"))
         self._rows: Tensor | None = None  # (K, P) of the batches so far
         self._norms = torch.zeros_like(given)
         self.first = torch.zeros_like(given)  # (K,) each task's loss in the first step that had one; 0: none yet

@@ -32,7 +32,7 @@ class PCGrad(Balancing):
 
     def __init__(self, model: nn.Module, given: Tensor, seed: int) -> None:
         self.given = given
-        self._gradients = TaskGradients(shared_parameters(model), "training.balancing.kind=pcgrad")
+        self._gradients = TaskGradients(shared_parameters(model, "training.balancing.kind=pcgrad"))
         self._heads = head_parameters(model)
         self._rows: Tensor | None = None  # (K, P) of the batches so far
         self._generator = torch.Generator(given.device).manual_seed(seed)

@@ -33,7 +33,7 @@ class GradientProbe(Sums):
     def __init__(self, model: nn.Module, tasks: list[str], every: int, device: torch.device) -> None:
         self.tasks = tasks
         self.every = every
-        self._gradients = TaskGradients(shared_parameters(model), "training.task_gradients_every")
+        self._gradients = TaskGradients(shared_parameters(model, "training.task_gradients_every"))
         self.norms, self.norm_counts = torch.zeros(2, len(tasks), dtype=torch.float64, device=device).unbind()
         pairs = torch.zeros(2, len(tasks), len(tasks), dtype=torch.float64, device=device)
         self.cosines, self.cosine_counts = pairs.unbind()

@@ -15,14 +15,10 @@ class TaskGradients:
     """Gradients of several losses on the same weights, side by side.
 
     Args:
-        parameters: the weights. asked_by: the config key that needs them, for the message where there are none.
+        parameters: the weights.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], asked_by: str) -> None:
-        if not parameters:
-            raise ConfigError(
-                f"{asked_by}: the tasks of this model share no weights on which gradients could be compared"
-            )
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
         self.parameters = parameters
 
     def rows(self, losses: Tensor) -> Tensor:
@@ -46,14 +42,41 @@ def head_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in heads.parameters() if p.requires_grad] if isinstance(heads, nn.Module) else []
 
 
-def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All others."""
+def shared_parameters(model: nn.Module, asked_by: str = "training.balancing.kind") -> list[nn.Parameter]:
+    """All others that learn.
+
+    Args:
+        asked_by: the config key that needs them.
+
+    Raises:
+        ConfigError: there are none.
+    """
     own = {id(p) for p in head_parameters(model)}
-    return [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    found = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    if not found:
+        frozen = any(not p.requires_grad for p in model.parameters())
+        why = " that learn: model.freeze keeps them," if frozen else ""
+        raise ConfigError(
+            f"{asked_by}: the tasks of this model share no weights{why} on which gradients could be compared"
+        )
+    return found
 
 
-def last_shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Those of the last layer that tasks share, `model.trunk`; all shared ones where a family has none."""
+def last_shared_parameters(model: nn.Module, asked_by: str = "training.balancing.kind") -> list[nn.Parameter]:
+    """Those of the last layer that tasks share, `model.trunk`; all shared ones where a family has none.
+
+    Args:
+        asked_by: the config key that needs them.
+
+    Raises:
+        ConfigError: there are none that learn.
+    """
     trunk = getattr(model, "trunk", None)
-    found = [p for p in trunk.parameters() if p.requires_grad] if isinstance(trunk, nn.Module) else []
-    return found or shared_parameters(model)
+    layer = list(trunk.parameters()) if isinstance(trunk, nn.Module) else []
+    found = [p for p in layer if p.requires_grad]
+    if layer and not found:
+        raise ConfigError(
+            f"{asked_by}: it compares the tasks' gradients on the last layer that they share, 'trunk', which "
+            "model.freeze keeps from learning; take trunk out there, or choose uncertainty or dwa"
+        )
+    return found or shared_parameters(model, asked_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, get_origin, get_type_hints
 
@@ -10,7 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import messages
 from hybrid_trainer.config.callbacks import CALLBACKS
-from hybrid_trainer.config.losses import LOSS_CONFIGS, LossConfig
+from hybrid_trainer.config.losses import LossConfig, loss_schema
+from hybrid_trainer.config.metrics import METRIC_CONFIGS, MetricConfig
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.targets import TARGETS, builder_of
 from hybrid_trainer.config.training import SCHEDULES, ScheduleConfig
@@ -77,9 +79,7 @@ def loss_of(task: str, entry: Any) -> LossConfig:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise ConfigError(f"{path}: name a loss: {path}=focal, or {path}.name=focal with its options beside it")
     name = entry["name"]
-    if name not in LOSS_CONFIGS:
-        raise ConfigError(f"{path}.name: there is no loss '{name}'{did_you_mean(name, LOSS_CONFIGS)}{hint()}")
-    schema = LOSS_CONFIGS.get(name, f"{path}.name")
+    schema = loss_schema(name, f"{path}.name")
     known = get_type_hints(schema)
     for key in entry:
         if key not in known:
@@ -90,11 +90,20 @@ def loss_of(task: str, entry: Any) -> LossConfig:
 
 def callback_of(name: str, entry: Any) -> Any:
     """The config of one callback of a plug-in."""
-    path = f"callbacks.extra.{name}"
-    if name not in CALLBACKS:
-        near = did_you_mean(name, CALLBACKS) if CALLBACKS else "; no plug-in has brought one: name it in plugins=[...]"
-        raise ConfigError(f"{path}: there is no callback '{name}'{near}{hint()}")
-    return _own_entry(CALLBACKS[name], {} if entry is None else entry, path)
+    return _of_plug_in(CALLBACKS, "callback", name, entry, f"callbacks.extra.{name}")
+
+
+def metric_of(name: str, entry: Any) -> MetricConfig:
+    """The config of one metric of a plug-in."""
+    made: MetricConfig = _of_plug_in(METRIC_CONFIGS, "metric", name, entry, f"training.metrics.{name}")
+    return made
+
+
+def _of_plug_in(known: Mapping[str, type[Any]], sort: str, name: str, entry: Any, path: str) -> Any:
+    if name not in known:
+        near = did_you_mean(name, known) if known else "; no plug-in has brought one: name it in plugins=[...]"
+        raise ConfigError(f"{path}: there is no {sort} '{name}'{near}{hint()}")
+    return _own_entry(known[name], {} if entry is None else entry, path)
 
 
 def options_of(schedule: ScheduleConfig) -> dict[str, Any]:

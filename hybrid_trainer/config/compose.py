@@ -17,7 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import consistency, machine_profile, messages
-from hybrid_trainer.config.building import build, callback_of, check_keys, loss_of, options_of, target_of, types_of
+from hybrid_trainer.config.building import (
+    build,
+    callback_of,
+    check_keys,
+    loss_of,
+    metric_of,
+    options_of,
+    target_of,
+    types_of,
+)
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
@@ -162,6 +171,8 @@ def to_config(tree: DictConfig) -> Config:
     sections["data"].targets = {name: target_of(name, entry) for name, entry in targets.items()}
     losses = sections["training"].losses
     sections["training"].losses = {task: loss_of(task, entry) for task, entry in losses.items()}
+    metrics = sections["training"].metrics
+    sections["training"].metrics = {name: metric_of(name, entry) for name, entry in metrics.items()}
     extra = sections["callbacks"].extra
     sections["callbacks"].extra = {name: callback_of(name, entry) for name, entry in extra.items()}
     sections["training"].schedule.options = options_of(sections["training"].schedule)

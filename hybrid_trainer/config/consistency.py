@@ -18,6 +18,7 @@ def check(config: Config) -> None:
     _check_tasks("training.loss_weights", list(config.training.loss_weights), config)
     _check_tasks("training.losses", list(config.training.losses), config)
     _check_losses(config)
+    _check_metrics(config)
     _check_label_columns(config)
     _check_embeddings(config)
     _check_split_column(config)
@@ -76,6 +77,16 @@ def _check_losses(config: Config) -> None:
     weights = [config.training.loss_weights.get(task, 1.0) for task in config.heads]
     if not any(weights):
         raise ConfigError("training.loss_weights: every active head has weight 0; nothing would be trained")
+
+
+def _check_metrics(config: Config) -> None:
+    kinds = {kind_of(config, task) for task in config.heads}
+    for name, metric in config.training.metrics.items():
+        if not kinds & set(metric.kinds):
+            raise ConfigError(
+                f"training.metrics.{name}: it is for heads of {' or '.join(metric.kinds)}, of which none is active; "
+                "take it out"
+            )
 
 
 def _check_label_columns(config: Config) -> None:

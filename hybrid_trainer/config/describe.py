@@ -17,6 +17,7 @@ from hybrid_trainer.config import machine_profile
 from hybrid_trainer.config.callbacks import CALLBACKS
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
 from hybrid_trainer.config.losses import LOSS_CONFIGS
+from hybrid_trainer.config.metrics import METRIC_CONFIGS
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.config.training import SCHEDULES
@@ -75,6 +76,8 @@ def _sections() -> dict[str, list[KnownKey]]:
         found[f"targets={name}"] = keys_of(schema, "data.targets.NAME.")
     for name in LOSS_CONFIGS:
         found[f"losses={name}"] = keys_of(LOSS_CONFIGS.get(name, "training.losses"), "training.losses.TASK.")
+    for name, judged in METRIC_CONFIGS.items():
+        found[f"metrics={name}"] = keys_of(judged, f"training.metrics.{name}.")
     for name, own in CALLBACKS.items():
         found[f"extra={name}"] = keys_of(own, f"callbacks.extra.{name}.")
     for name, steps in SCHEDULES.items():

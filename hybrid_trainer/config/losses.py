@@ -7,6 +7,8 @@ from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.config.targets import TargetConfig, VolatilityTarget
+from hybrid_trainer.errors import ConfigError, did_you_mean
+from hybrid_trainer.plugins import hint
 from hybrid_trainer.registry import Registry
 from hybrid_trainer.types import Kind
 
@@ -184,6 +186,13 @@ DEFAULT_LOSS: dict[Kind, str] = {
     "forecast": "mse",
 }
 """The loss of each kind of head where none is named."""
+
+
+def loss_schema(name: str, path: str) -> type[LossConfig]:
+    """The dataclass of a loss; for an unknown name raise ConfigError naming the key at `path`."""
+    if name not in LOSS_CONFIGS:
+        raise ConfigError(f"{path}: there is no loss '{name}'{did_you_mean(name, LOSS_CONFIGS)}{hint()}")
+    return LOSS_CONFIGS.get(name, path)
 
 
 def names_for(kind: Kind) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid_trainer.config.metrics import own_metric_names
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -118,6 +119,7 @@ def known_monitors(config: Config) -> list[str]:
             if part == "valid":
                 classes = target.class_names or ()
                 names += whole_metric_names(target.head_kind, classes, log_volatility=target.log_volatility)
+                names += own_metric_names(config.training.metrics, target.head_kind)
             found += [f"{part}/{task}/{name}" for name in names if name not in JUDGED_BY]
     return found
 

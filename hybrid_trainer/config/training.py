@@ -7,7 +7,7 @@ from typing import Any
 
 from hybrid_trainer.config.balancing import BalancingConfig
 from hybrid_trainer.config.keys import check_choice, check_range, key
-from hybrid_trainer.config.losses import LOSS_CONFIGS
+from hybrid_trainer.config.losses import loss_schema
 from hybrid_trainer.errors import ConfigError
 
 
@@ -92,6 +92,11 @@ class TrainingConfig:
         "classes; huber (default), mse, qlike or gaussian for numbers; pinball for quantiles; mse (default) or huber "
         "for forecasts",
     )
+    metrics: dict[str, Any] = key(
+        {},
+        "metrics of your plug-ins, for every head of the kinds that they are for: NAME: {KEY: value, ...}; {} takes "
+        "their defaults",
+    )
     balancing: BalancingConfig = key(BalancingConfig(), "how the tasks' losses become one update")
     task_gradients_every: int | None = key(
         None,
@@ -171,6 +176,6 @@ class TrainingConfig:
         for task, weight in self.loss_weights.items():
             check_range(f"training.loss_weights.{task}", weight, low=0)
         self.losses = {
-            task: LOSS_CONFIGS.get(loss, f"training.losses.{task}")() if isinstance(loss, str) else loss
+            task: loss_schema(loss, f"training.losses.{task}")() if isinstance(loss, str) else loss
             for task, loss in self.losses.items()
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from hybrid_trainer.data.windows import WindowLoader
-from hybrid_trainer.metrics import needs_all_rows, whole_metrics
+from hybrid_trainer.metrics import OwnMetric, needs_all_rows, own_metrics, whole_metrics
 from hybrid_trainer.ranks import Ranks
 from hybrid_trainer.types import EpochRow, TargetSpec
 
@@ -17,11 +17,16 @@ class KeptOutputs:
     """(R, D) float32 outputs of the tasks that have such metrics, a row per decision row of the loader, in its order.
 
     Each of several processes fills in its own rows and leaves the others 0, so that their sum is exact.
+
+    Args:
+        own: metrics of plug-ins, which need all rows as well.
     """
 
-    def __init__(self, loader: WindowLoader, specs: list[TargetSpec]) -> None:
+    def __init__(self, loader: WindowLoader, specs: list[TargetSpec], own: Sequence[OwnMetric] = ()) -> None:
         self.loader = loader
-        self.specs = [spec for spec in specs if needs_all_rows(spec)]
+        self.own = own
+        kinds = {kind for metric in own for kind in metric.kinds}
+        self.specs = [spec for spec in specs if needs_all_rows(spec) or spec.kind in kinds]
         self._outputs: dict[str, Tensor] = {}
 
     def add(self, number: int, outputs: Mapping[str, Tensor]) -> None:
@@ -44,6 +49,6 @@ class KeptOutputs:
             target = panel.labels(spec.name, rows).to(raw.device)
             mask = panel.mask[spec.name].index_select(0, rows).to(raw.device)
             when = None if moments is None else moments.to(raw.device)
-            said = whole_metrics(spec, raw, target, mask, when)
+            said = whole_metrics(spec, raw, target, mask, when) | own_metrics(self.own, spec, raw, target, mask)
             found |= {f"{part}/{spec.name}/{name}": value for name, value in said.items()}
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from hybrid_trainer.config.targets import TargetConfig
 from hybrid_trainer.data.dataset import Dataset
 from hybrid_trainer.data.room import PIECE
 from hybrid_trainer.evaluation.baselines import baselines
-from hybrid_trainer.metrics import metric_for, whole_metrics
+from hybrid_trainer.metrics import OwnMetric, metric_for, own_metrics, whole_metrics
 from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER, TargetSpec
 
 
@@ -77,11 +78,13 @@ def evaluate(
     configs: dict[str, TargetConfig],
     part: str = "test",
     oracles: dict[str, Tensor] | None = None,
+    own: Sequence[OwnMetric] = (),
 ) -> list[TaskResult]:
     """Judge raw outputs {task: (R, D)} for the decision rows of a part; masked rows don't count.
 
     Args:
         oracles: {task: (N, D)} raw outputs for every row of the panel, of who knows how the data came about.
+        own: metrics of plug-ins.
     """
     results = []
     known = oracles or {}
@@ -90,7 +93,7 @@ def evaluate(
         spec = target.spec
         label, mask = _labels(data, spec.name, rows)
         said = {
-            base.name: _metrics(base.spec, base.raw, label, mask, moment)
+            base.name: _metrics(base.spec, base.raw, label, mask, moment, own)
             for base in baselines(data, target, configs[spec.name], part)
         }
         strongest = {metric: _best(said, metric) for metric in next(iter(said.values()))}
@@ -98,19 +101,21 @@ def evaluate(
             TaskResult(
                 spec=spec,
                 rows=int(mask.sum()),
-                metrics=_metrics(spec, outputs[spec.name], label, mask, moment),
+                metrics=_metrics(spec, outputs[spec.name], label, mask, moment, own),
                 baselines=said,
                 strongest=strongest,
-                oracle=_metrics(spec, known[spec.name][rows], label, mask, moment) if spec.name in known else None,
+                oracle=_metrics(spec, known[spec.name][rows], label, mask, moment, own) if spec.name in known else None,
             )
         )
     return results
 
 
-def metrics_of(data: Dataset, spec: TargetSpec, raw: Tensor, part: str = "test") -> dict[str, float]:
-    """The metrics of one task's (R, D) raw outputs for the decision rows of a part."""
+def metrics_of(
+    data: Dataset, spec: TargetSpec, raw: Tensor, part: str = "test", own: Sequence[OwnMetric] = ()
+) -> dict[str, float]:
+    """The metrics of one task's (R, D) raw outputs for the decision rows of a part; own: those of plug-ins."""
     rows = torch.from_numpy(data.split.rows[part])
-    return _metrics(spec, raw, *_labels(data, spec.name, rows), data.moments(part))
+    return _metrics(spec, raw, *_labels(data, spec.name, rows), data.moments(part), own)
 
 
 def _labels(data: Dataset, task: str, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,12 +131,15 @@ def _best(said: dict[str, dict[str, float]], metric: str) -> str:
     return min(said, key=lambda name: (math.isnan(said[name][metric]), sign * said[name][metric]))
 
 
-def _metrics(spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor, moment: Tensor) -> dict[str, float]:
+def _metrics(
+    spec: TargetSpec, raw: Tensor, label: Tensor, mask: Tensor, moment: Tensor, own: Sequence[OwnMetric]
+) -> dict[str, float]:
     metric = metric_for(spec, torch.device("cpu"))
     for start in range(0, len(mask), PIECE):  # little memory, and a count of float32 is exact up to 16 million
         rows = slice(start, start + PIECE)
         metric.update(raw[rows], label[rows], mask[rows])
-    return metric.compute() | whole_metrics(spec, raw, label, mask, moment)
+    whole = whole_metrics(spec, raw, label, mask, moment)
+    return metric.compute() | whole | own_metrics(own, spec, raw, label, mask)
 
 
 def as_json(results: list[TaskResult]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def task_bests(trainer: Trainer, checkpoint: Checkpoint, data: Dataset, batch_si
         trainer.model.load_state_dict(checkpoint.store.load_best(epoch, trainer.device, tasks[0]))
         outputs = collect(trainer.model, data.loader("test", batch_size), trainer.stepper.precision)
         for task in tasks:
-            metrics = judge.metrics_of(data, specs[task], outputs[task])
+            metrics = judge.metrics_of(data, specs[task], outputs[task], own=trainer.own_metrics)
             found[task] = TaskBest(epoch=epoch, by=checkpoint.tasks[task].metric, metrics=metrics)
     return found
 

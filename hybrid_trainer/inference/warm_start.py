@@ -63,7 +63,7 @@ def take_over(model: nn.Module, spec: ModelSpec, data: Dataset, origin: Origin) 
     log.info("%s: %d of %d tensors taken over (manifest %s)", where, len(taken), len(ours), origin.sha256[:16])
     if fresh := [name for name in ours if name not in taken]:
         log.info("%s: begins fresh: %s", where, ", ".join(fresh))
-    if changed := _other_side_inputs(spec, data, origin.schema):
+    if changed := _other_inputs(spec, data, origin.schema):
         log.warning("%s: %s; layers that read them learn that anew", where, changed)
 
 
@@ -123,12 +123,15 @@ def _by_name(fresh: Tensor, theirs: Tensor, before: list[str], names: list[str])
     return made
 
 
-def _other_side_inputs(spec: ModelSpec, data: Dataset, schema: BundleSchema) -> str:
-    """What of categories and context blocks differs, in words; empty where nothing does."""
+def _other_inputs(spec: ModelSpec, data: Dataset, schema: BundleSchema) -> str:
+    """What of the windows' norm, categories and context blocks differs, in words; empty where nothing does."""
     said = []
     before, now = schema.model.parameters.get("embeddings", {}), spec.parameters.get("embeddings", {})
     if before != now:
         said.append(f"embeddings were {before} and are {now}")
+    norms = [each.parameters.get("window_norm", "none") for each in (schema.model, spec)]
+    if norms[0] != norms[1]:
+        said.append(f"window_norm was {norms[0]} and is {norms[1]}")
     blocks = {name: list(columns) for name, columns in schema.layout.context.items()}
     ours = {name: list(columns) for name, columns in data.panel.context_blocks.items()}
     if blocks != ours:

@@ -30,13 +30,18 @@ _NOT_COMPARED = ("paths.", "run.")
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What compare knows of one run: its folder, how it ended, its flat config and its metrics."""
+    """What compare knows of one run: its folder, how it ended, its flat config and its metrics.
+
+    Attributes:
+        falling: of the metrics of plug-ins, those that are better when they are smaller.
+    """
 
     path: Path
     status: str
     reason: str
     config: dict[str, Any]
     metrics: dict[str, float]
+    falling: frozenset[str] = frozenset()
 
 
 def main(arguments: list[str]) -> int:
@@ -102,6 +107,7 @@ def read_run(path: Path) -> Run:
             reason=str(reason),
             config=dict(flat(record["config"])),
             metrics=metrics,
+            falling=frozenset(map(str, record.get("smaller_is_better", []))),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         what = f"the entry {error} is missing" if isinstance(error, KeyError) else error
@@ -119,7 +125,8 @@ def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def sort_runs(runs: list[Run], metric: str) -> list[Run]:
     """Best first by a metric; runs without it (failed, running, damaged) last."""
-    sign = 1 if metric.rpartition("/")[2] in LOWER_IS_BETTER else -1
+    falling = LOWER_IS_BETTER.union(*(run.falling for run in runs))
+    sign = 1 if metric.rpartition("/")[2] in falling else -1
     return sorted(runs, key=lambda run: (metric not in run.metrics, sign * run.metrics.get(metric, 0.0), str(run.path)))
 
 

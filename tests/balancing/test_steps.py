@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.types import Batch
 from tests.engine.helpers import make_loader, make_panel, make_stepper, make_trainer, same, weights, whole_batch
 from tests.engine.test_step import NoSync
@@ -95,3 +96,32 @@ def test_uncertainty_lowers_what_it_minimises() -> None:
     trainer = make_trainer(balancing="uncertainty", epochs=6, learning_rate=0.02)
     history = trainer.fit(make_loader(panel, 10, 44, shuffle_seed=3), make_loader(panel, 48, 59))
     assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_that_are_frozen_stay_and_the_others_are_balanced(kind: str) -> None:
+    """Of the heads as well; the trunk's bias alone is frozen, so gradnorm compares on its weight."""
+    frozen = ["convolution", "recurrent", "heads.head_range", "trunk.*.bias"]
+    stepper = make_stepper(balancing=kind, look_every=1, frozen=frozen)
+    before = weights(stepper.model)
+    for _ in range(2):
+        stepper.train([BATCH], look=True)
+    after = weights(stepper.model)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    fixed = tuple(part for part in frozen if "*" not in part)
+    learns = {name for name, p in stepper.model.named_parameters() if p.requires_grad}
+    assert moved == learns and not any(name.startswith(fixed) for name in learns)
+    assert stepper.probe is not None and all(math.isfinite(value) for value in stepper.probe.row().values())
+
+
+def test_what_is_frozen_cannot_be_compared_on() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^training\.balancing\.kind=gradnorm: .*'trunk', which model\.freeze keeps from learning"
+    ):
+        make_stepper(balancing="gradnorm", frozen=["trunk"])
+    make_stepper(balancing="pcgrad", look_every=1, frozen=["trunk"])
+    shared = ["convolution", "recurrent", "side", "trunk"]
+    for given, key in (({"balancing": "pcgrad"}, "balancing.kind=pcgrad"), ({"look_every": 1}, "task_gradients_every")):
+        with pytest.raises(ConfigError, match=rf"^training\.{key}: .* share no weights that learn: model\.freeze"):
+            make_stepper(**given, frozen=shared)  # type: ignore[arg-type]
+    make_stepper(balancing="uncertainty", frozen=shared).train([BATCH])

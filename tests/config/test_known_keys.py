@@ -55,6 +55,7 @@ def test_the_open_mappings_are_those_whose_entries_a_user_names() -> None:
         "model.embeddings",
         "training.loss_weights",
         "training.losses",
+        "training.metrics",
         "training.schedule.monitor",
         "callbacks.checkpoint.monitor",
         "callbacks.early_stopping.monitor",

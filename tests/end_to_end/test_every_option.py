@@ -199,6 +199,7 @@ VALUES: dict[str, list[str]] = {
     "callbacks.resources.enabled": ["false"],
     "callbacks.resources.every_seconds": ["0.001"],
     "callbacks.progress.enabled": ["false"],
+    "training.metrics": ["{mine:{}} plugins=[my_feature] callbacks.task_metrics.signal=mine"],
     "callbacks.extra": ["{my_look:{}} plugins=[my_feature]"],
 }
 TARGET_VALUES: dict[str, dict[str, list[str]]] = {
@@ -260,6 +261,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "@dataclass(kw_only=True)\nclass Every(ScheduleOptions):\n    every: int = key(1, 'epochs')\n\n"
         "schedule('my_steps', Every)(lambda optimizer, steps, every: Schedule(optimizer, every))\n"
         "callback('my_look')(lambda folder: Callback())\n"
+        "metric('mine', kinds=('classification',), better='larger')(lambda predicted, label, spec: label.mean())\n"
     )
     days = np.tile(np.arange(300), 2)
     holes = [None if row % 50 == 7 else float(row % 9) for row in range(len(frame))]

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from hybrid_trainer.data.windows import WindowLoader
 from hybrid_trainer.engine.kept import KeptOutputs
-from hybrid_trainer.metrics import whole_metrics
+from hybrid_trainer.metrics import OwnMetric, own_metrics, whole_metrics
 from hybrid_trainer.ranks import ALONE, Ranks
+from hybrid_trainer.types import TargetSpec
 from tests.engine.helpers import RANGE, SIGNAL, SPECS, WINDOW, make_panel
 
 PANEL = make_panel(60, unlabelled=0.3)
@@ -29,8 +30,15 @@ def outputs() -> dict[str, Tensor]:
     return {spec.name: torch.randn(60, spec.dim, generator=generator) for spec in SPECS}
 
 
+def distance(predicted: Any, label: Any, spec: TargetSpec) -> float:
+    return float(abs(predicted.cumsum(axis=0) - label).max())  # of the rows' order, too
+
+
+OWN = [OwnMetric("distance", ("regression", "forecast"), distance, {})]
+
+
 def kept(given: WindowLoader) -> KeptOutputs:
-    found, raw = KeptOutputs(given, SPECS), outputs()
+    found, raw = KeptOutputs(given, SPECS, OWN), outputs()
     for number, batch in enumerate(given):
         found.add(number, {task: values[batch.row] for task, values in raw.items()})
     return found
@@ -53,7 +61,8 @@ def expected() -> dict[str, float]:
     row = {}
     for spec in (SIGNAL, RANGE):
         mask, label = PANEL.mask[spec.name][ROWS], PANEL.targets[spec.name][ROWS]
-        said = whole_metrics(spec, outputs()[spec.name][ROWS], label, mask, MOMENTS)
+        raw = outputs()[spec.name][ROWS]
+        said = whole_metrics(spec, raw, label, mask, MOMENTS) | own_metrics(OWN, spec, raw, label, mask)
         row |= {f"valid/{spec.name}/{name}": value for name, value in said.items()}
     return row
 
@@ -74,3 +83,4 @@ def test_a_task_without_such_metrics_is_not_kept() -> None:
     forecast = replace(RANGE, kind="forecast")
     found = KeptOutputs(loader(9), [SIGNAL, forecast])
     assert found.specs == [SIGNAL]
+    assert KeptOutputs(loader(9), [forecast], OWN).specs == [forecast]

@@ -123,6 +123,28 @@ def test_vectors_of_categories_go_by_their_names(trained: Trained, tmp_path: Pat
     assert not torch.equal(now[2], before[1])
 
 
+def test_from_one_norm_of_the_windows_to_another(
+    trained: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """none -> revin with an affine part, frozen -> last: all but the norm's own weights go along."""
+    norm = ["model.window_norm=revin", "model.window_affine=true", "model.freeze=[window_norm,trunk]"]
+    run = train(config_of(trained, *norm, f"paths.root={tmp_path}"), tmp_path / "revin", [])
+    log = (run.path / "train.log").read_text()
+    assert "begins fresh: window_norm.gain, window_norm.shift\n" in log
+    assert "window_norm was none and is revin; layers that read them learn that anew" in log
+    kept = load_file(run.bundle / "weights.safetensors")
+    assert bool((kept["window_norm.gain"] == 1).all()) and not kept["window_norm.shift"].any()
+    assert {name for name, value in saved(trained).items() if torch.equal(kept[name], value)} == {
+        name for name in saved(trained) if name.startswith("trunk")
+    }
+    with caplog.at_level(logging.INFO, "hybrid_trainer"):
+        trainer = begun(config_of(trained, "model.window_norm=last", f"model.init_from={run.bundle}"))
+    count = len(saved(trained))
+    assert f"{count} of {count} tensors taken over" in caplog.text
+    assert "window_norm was revin and is last" in caplog.text
+    assert all(torch.equal(value, kept[name]) for name, value in weights(trainer.model).items())
+
+
 def test_another_vector_size_begins_fresh(trained: Trained, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "hybrid_trainer"):
         begun(config_of(trained, "model.embeddings.instrument=2"))

@@ -319,3 +319,13 @@ def test_compare_imports_nothing_that_trains() -> None:
     assert "outputs/a" in done.stdout
     heavy = {"torch", "torchmetrics", "numpy", "sklearn", "skops", "polars", "hydra", "omegaconf", "optuna"}
     assert heavy.isdisjoint(modules)
+
+
+def test_a_plug_ins_metric_goes_the_way_that_its_run_says(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("a", 0.3), ("b", 0.1), ("c", 0.2)):
+        metrics = {"valid/fall/far_off": value, "valid/fall/hits": value}
+        write_run(f"outputs/{name}", metrics=metrics, smaller_is_better=["far_off"])
+    rows, _ = table(capsys, "outputs", "--metric", "valid/fall/far_off")
+    assert column(rows, "run") == ["outputs/b", "outputs/c", "outputs/a"]
+    rows, _ = table(capsys, "outputs", "--metric", "valid/fall/hits")
+    assert column(rows, "run") == ["outputs/a", "outputs/c", "outputs/b"]

@@ -9,11 +9,13 @@ import torch
 import trend_plugins  # noqa: F401  enters everything
 from trend_plugins.callback import WeightNorm
 from trend_plugins.features import acceleration, body
+from trend_plugins.loss import LogCosh
+from trend_plugins.metric import sure_accuracy
 from trend_plugins.model import Gated
 from trend_plugins.schedule import Halving
 from trend_plugins.source import RandomWalkData, random_walk
 
-from hybrid_trainer.extend import Bars, InputDims, Steps
+from hybrid_trainer.extend import Bars, InputDims, Steps, TargetSpec
 
 
 def test_features_by_hand() -> None:
@@ -35,6 +37,20 @@ def test_the_model_gives_an_output_per_head() -> None:
     model = Gated(dims, units=8, dropout=0.0, embeddings={"instrument": 2}, use_context=True, unknown_rate=0.0)
     outputs = model(torch.randn(6, 4, 3), None, torch.zeros(6, 1, dtype=torch.long))
     assert {task: tuple(raw.shape) for task, raw in outputs.items()} == {"a": (6, 2), "b": (6, 1)}
+
+
+def test_the_loss_is_the_log_of_cosh_and_does_not_overflow() -> None:
+    spec = TargetSpec(name="a", kind="regression", dim=2, horizon=1, labels=("a", "b"))
+    raw, label = torch.tensor([[1.0, -2.0], [0.0, 500.0]]), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+    by_hand = [4 * (np.log(np.cosh(0.5)) + np.log(np.cosh(1.0))) / 2, 4 * (250 - np.log(2)) / 2]
+    np.testing.assert_allclose(LogCosh(spec, width=2.0)(raw, label), by_hand, rtol=1e-6)
+
+
+def test_the_metric_looks_at_the_surest_rows() -> None:
+    spec = TargetSpec(name="a", kind="classification", dim=2, horizon=1, labels=("a", "b"))
+    predicted, label = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5]]), np.array([0, 0, 0, 1])
+    assert sure_accuracy(predicted, label, spec, share=0.5) == 0.5
+    assert sure_accuracy(predicted, label, spec, share=0.01) == 1.0
 
 
 def test_the_callback_stops_and_remembers(tmp_path: Path) -> None:
