@@ -46,8 +46,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path
     monkeypatch.delenv("PYTHONPATH", raising=False)  # what is installed is what counts
     for name, folder in {"hybrid-trainer": ROOT, "trend-plugins": EXAMPLE}.items():  # a build leaves folders behind
-        skip = (".*", "tests", "outputs", "multirun", "shared", "build", "*.egg-info", "__pycache__")
-        shutil.copytree(folder, path / "source" / name, ignore=shutil.ignore_patterns(*skip))
+        shutil.copytree(folder, path / "source" / name, ignore=_not_of_the_source)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*build, "-w", path / "wheels", *(path / "source").iterdir()], check=True)
     venv.create(path / "environment", with_pip=False, symlinks=True)
@@ -59,6 +58,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "# @package _global_\ndefaults: [override /model: gated]\nplugins: [trend]\n"
     )
     return path
+
+
+def _not_of_the_source(folder: str, names: list[str]) -> set[str]:
+    skip = shutil.ignore_patterns(".*", "tests", "outputs", "multirun", "shared", "*.egg-info", "__pycache__")
+    left_by_a_build = {"build"} if "setup.cfg" in names or "pyproject.toml" in names else set()
+    return set(skip(folder, names)) | left_by_a_build
 
 
 def python(folder: Path) -> str:
