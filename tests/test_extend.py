@@ -38,6 +38,8 @@ ALL = [
     "training.losses.fall={name: log_cosh, width: 2}",
     "training.metrics.sure_accuracy.share=0.2",
     "callbacks.checkpoint.monitor=valid/signal/sure_accuracy",
+    "callbacks.checkpoint.per_task=true",
+    "callbacks.task_metrics.signal=sure_accuracy",
     "training.schedule.kind=halving",
     "training.schedule.options.every=1",
     "training.epochs=2",
@@ -67,6 +69,8 @@ def test_all_kinds_together_train_and_the_run_goes_on_and_predicts(package: Path
     tested = json.loads((done.path / "report" / "metrics.json").read_text())
     assert "sure_accuracy" in tested["signal"]["model"] and "sure_accuracy" not in tested["fall"]["model"]
     assert all("sure_accuracy" in said for said in tested["signal"]["baselines"].values())
+    assert tested["signal"]["task_best"]["by"] == "valid/signal/sure_accuracy"
+    assert "sure_accuracy" in tested["signal"]["task_best"]["metrics"]
     best = done.record["best_epoch"]
     assert rows[best - 1]["valid/signal/sure_accuracy"] == max(row["valid/signal/sure_accuracy"] for row in rows)
     assert done.record["metrics"]["test/signal/sure_accuracy"] == tested["signal"]["model"]["sure_accuracy"]

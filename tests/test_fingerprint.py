@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hybrid_trainer.config.compose import compose_config, to_config
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.extend import MetricConfig, metric
 from tests.conftest import price_frame
 from tests.engine.helpers import TINY_RUN
 
@@ -153,3 +155,18 @@ def test_nor_may_what_they_are_summed_of_nor_what_each_task_is_judged_by(tmp_pat
     tasks["config"]["callbacks.checkpoint.per_task"] = True
     with pytest.raises(ConfigError, match=r"^callbacks\.checkpoint\.per_task: a resumed run cannot change it"):
         fingerprint.refuse_if_it_cannot_fit(state(auto), tasks)
+
+
+def test_what_a_plug_ins_metric_means_may_not_change_but_another_may_come(tmp_path: Path, plugging: None) -> None:
+    @dataclass(kw_only=True)
+    class FarConfig(MetricConfig):
+        beyond: float = 1.0
+
+    metric("far", FarConfig, kinds=("regression",), better="smaller")(lambda predicted, label, spec, beyond: 0.0)
+    metric("near", kinds=("regression",), better="larger")(lambda predicted, label, spec: 0.0)
+    far = "training.metrics.far.beyond=2"
+    before = state(marks(tmp_path, far))
+    fingerprint.refuse_if_it_cannot_fit(before, marks(tmp_path, far, "training.metrics.near={}"))
+    fingerprint.refuse_if_it_cannot_fit(state(marks(tmp_path)), marks(tmp_path, far))
+    with pytest.raises(ConfigError, match=r"^training\.metrics\.far\.beyond: a resumed run cannot change it"):
+        fingerprint.refuse_if_it_cannot_fit(before, marks(tmp_path, "training.metrics.far.beyond=3"))

@@ -111,6 +111,6 @@ def test_a_run_tries_them_before_it_trains() -> None:
     config = make_config(*small, "training.losses.volatility=far", "training.metrics.judged={}")
     data = prepare.dataset(config, load_table(config.data, config.active_targets), CPU)
     with pytest.raises(ConfigError, match=r"^metric 'judged' of task 'signal': ValueError: no \(.*\.py:\d+\)$"):
-        build.losses_of(config, data)
+        build.trainer(config, build.model_spec(config, data), data, build.machine(config), [])
     assert [name for name, _ in asked] == ["loss", "signal"]
     assert asked[0][1] == (256, 1) and asked[1][1][1] == 3

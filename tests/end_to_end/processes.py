@@ -18,7 +18,9 @@ RUN += ["data.split.fractions=[0.75,0.125,0.125]", "training.class_weights=balan
 RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
 
 
-def start(folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...] = ()) -> list[subprocess.Popen[str]]:
+def start(
+    folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...] = (), python: str = sys.executable
+) -> list[subprocess.Popen[str]]:
     """Start processes as torchrun would; returns them, the first one first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -26,7 +28,7 @@ def start(folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...]
     given = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "hybrid_trainer", *arguments],
+            [python, "-m", "hybrid_trainer", *arguments],
             cwd=folder,
             env={**os.environ, **given, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
@@ -38,9 +40,9 @@ def start(folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...]
     ]
 
 
-def together(folder: Path, *arguments: str, size: int = 2, status: int = 0) -> list[str]:
+def together(folder: Path, *arguments: str, size: int = 2, status: int = 0, python: str = sys.executable) -> list[str]:
     """What each of the processes has said; all of them end with the same status."""
-    processes = start(folder, *arguments, size=size)
+    processes = start(folder, *arguments, size=size, python=python)
     said = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [status] * size, said
     return said
