@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.engine.helpers import TINY_RUN
 
 # 273 training rows in batches of 16 and groups of three: the last group is short, and its last batch has one row, so
@@ -54,3 +56,10 @@ def alone(folder: Path, *arguments: str) -> None:
 
 def history(run: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+def about(row: dict[str, float], rel: float, tolerance: float) -> dict[str, object]:
+    """What equals a row of the history up to rounding; a number that there is not is not in the other either."""
+    return {
+        name: value if value is None else pytest.approx(value, rel=rel, abs=tolerance) for name, value in row.items()
+    }

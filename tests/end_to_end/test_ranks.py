@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from hybrid_trainer import __main__ as main
 from hybrid_trainer import meeting
 from tests.conftest import price_frame
-from tests.end_to_end.processes import RUN, alone, history, start, together
+from tests.end_to_end.processes import RUN, about, alone, history, start, together
 
 
 def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
@@ -40,9 +40,8 @@ def test_two_processes_equal_one_to_rounding(here: Path) -> None:
     one, two = here / "outputs/one", here / "outputs/two"
     assert len(history(one)) == 3
     for ours, theirs in zip(history(two), history(one), strict=True):
-        numbers = {name: value for name, value in theirs.items() if value is not None}  # ic: two instruments
-        assert {name: ours[name] for name in numbers} == pytest.approx(numbers, rel=2e-4, abs=2e-5)
-        assert ours.keys() - numbers.keys() == {"valid/volatility/ic"}
+        assert ours == about(theirs, 2e-4, 2e-5)
+        assert [name for name, value in theirs.items() if value is None] == ["valid/volatility/ic"]  # two instruments
     weights, others = (load_file(run / "model/weights.safetensors") for run in (two, one))
     for name, value in others.items():
         np.testing.assert_allclose(weights[name], value, rtol=2e-3, atol=2e-4)
@@ -63,7 +62,7 @@ def test_two_processes_balance_tasks_as_one_does(here: Path, monkeypatch: pytest
     ours, theirs = (history(here / "outputs" / name) for name in ("two", "one"))
     assert "train/gradient_cosine/signal/volatility" in theirs[0]
     for mine, other in zip(ours, theirs, strict=True):
-        assert mine == pytest.approx(other, rel=2e-3, abs=2e-4)
+        assert mine == about(other, 2e-3, 2e-4)
 
 
 def test_two_processes_that_are_stopped_go_on_to_the_same_bits(here: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.conftest import price_frame
-from tests.end_to_end.processes import RUN, alone, history, start, together
+from tests.end_to_end.processes import RUN, about, alone, history, start, together
 
 MIDDLE = [*RUN, "training.epochs=2", "callbacks.checkpoint.every_steps=4", "run.id=a"]
 
@@ -49,7 +49,7 @@ def test_a_run_goes_on_with_another_number_of_processes_where_told(
     assert "goes on after 1 epoch(s) and 4 step(s) of the next" in said
     assert [row["epoch"] for row in history(ours)] == [1, 2]
     for mine, whole in zip(history(ours), history(theirs), strict=True):
-        assert mine == pytest.approx(whole, rel=2e-4, abs=2e-5)  # whose epoch is that of all rows
+        assert mine == about(whole, 2e-4, 2e-5)  # whose epoch is that of all rows
     weights = load_file(ours / "model/weights.safetensors")
     for name, value in load_file(theirs / "model/weights.safetensors").items():
         np.testing.assert_allclose(weights[name], value, rtol=2e-3, atol=2e-4)
