@@ -24,8 +24,8 @@ from hybrid_trainer.engine.schedules import Cosine, OneCycle, Plateau, Schedule,
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.inference.schema import ModelSpec
 from hybrid_trainer.inference.warm_start import Origin
-from hybrid_trainer.monitor import monitor_of
 from hybrid_trainer.metrics import make_own_metrics
+from hybrid_trainer.monitor import monitor_of
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.trainer import Trainer
 
