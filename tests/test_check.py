@@ -15,7 +15,8 @@ import polars as pl
 import pytest
 from scipy import ndimage, signal
 
-from hybrid_trainer import __main__, build, check, prepare
+from hybrid_trainer import __main__, check, prepare
+from hybrid_trainer.build import criterion
 from hybrid_trainer.data import labelling
 from hybrid_trainer.data.features import FEATURES, Bars, Feature, Values, lagged
 from hybrid_trainer.data.scaling import fit_scaler
@@ -274,7 +275,7 @@ def test_what_is_fitted_on_all_rows_is_found(
         "data.targets.signal={builder: signal, threshold_quantiles: [0.33,0.67]}", "model.heads=[signal]",
         "data.categories=[sector]", "data.context.dense=dense_*", "training.class_weights=balanced",
     ]  # fmt: skip
-    monkeypatch.setattr(build if name == "weights_by_task" else prepare, name, leak)
+    monkeypatch.setattr(criterion if name == "weights_by_task" else prepare, name, leak)
     findings = checked(*embedded_part, *overrides)
     assert not_passed(findings) == {FITTED: "FAIL"}
     assert f"{said}: learned from rows that training must not reach" in findings[FITTED].failures
