@@ -130,7 +130,9 @@ def weights_move(config: Config) -> bool:
 
 
 def told_of_auto(config: Config) -> str | None:
-    """A line that says what `auto` stands for here; None where no monitor is auto."""
+    """A line that says what `auto` stands for, where that is not valid/loss; else None."""
+    if not weights_move(config):
+        return None
     given = {
         CHECKPOINT: config.callbacks.checkpoint.monitor,
         STOPPING: config.callbacks.early_stopping.monitor if config.callbacks.early_stopping.enabled else None,
@@ -139,9 +141,7 @@ def told_of_auto(config: Config) -> str | None:
     keys = [key for key, value in given.items() if value == "auto"]
     if not keys:
         return None
-    meant = "valid/loss"
-    if weights_move(config):
-        meant = "the mean of the tasks' validation losses, since the tasks' weights are learned"
+    meant = "the mean of the tasks' validation losses, since the tasks' weights are learned"
     return f"{', '.join(keys)}: auto is {meant}"
 
 
