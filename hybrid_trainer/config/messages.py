@@ -60,7 +60,12 @@ def unknown_target_key(path: str, name: str, builder: str | None = None) -> Conf
 
 
 def explain(error: BaseException, prefix: str = "") -> ConfigError:
-    """Return the ConfigError that says in one line what `error` and its causes mean."""
+    """Return the ConfigError that says in one line what `error` and its causes mean.
+
+    Raises:
+        KeyboardInterrupt: a signal came while the config was being composed, and the error is but what it left behind.
+    """
+    _raise_a_signal_behind(error)
     for cause in _chain(error):
         if isinstance(cause, ConfigError):
             return cause
@@ -69,6 +74,18 @@ def explain(error: BaseException, prefix: str = "") -> ConfigError:
         if said:
             return ConfigError(said)
     return ConfigError(" ".join(str(error).split()) or WHOLE_SECTION)  # OmegaConf only asserts, for an experiment
+
+
+def _raise_a_signal_behind(error: BaseException) -> None:
+    """OmegaConf's own tidying up fails where a signal ends it in the middle; what it raises hides the signal."""
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, KeyboardInterrupt):
+            raise one
+        if id(one) not in seen:
+            seen.add(id(one))
+            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from omegaconf.errors import ConfigAttributeError
 
 from hybrid_trainer.config.messages import explain
 from hybrid_trainer.errors import ConfigError
@@ -257,3 +258,19 @@ def test_an_error_of_ours_inside_another_is_shown_as_it_is() -> None:
 
 def test_an_error_that_nobody_foresaw_becomes_one_line() -> None:
     assert str(explain(RuntimeError("first\n  second"))) == "first second"
+
+
+def test_a_signal_is_no_mistake_in_the_config_though_omegaconf_stumbles_over_it() -> None:
+    def stumbles() -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            finally:
+                None._invalidate_flags_cache()  # type: ignore[attr-defined]
+        except AttributeError as error:
+            raise ConfigAttributeError(str(error)) from None
+
+    with pytest.raises(ConfigAttributeError) as caught:
+        stumbles()
+    with pytest.raises(KeyboardInterrupt):
+        explain(caught.value)
