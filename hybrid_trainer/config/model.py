@@ -94,6 +94,11 @@ class PooledConfig(TrunkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
+        if self.linear_path and self.window_norm == "last":
+            raise ConfigError(
+                "model.linear_path: window_norm=last takes the last row off, so that it is the same in every window; "
+                "use window_norm=revin or none, or leave linear_path at false"
+            )
 
 
 @dataclass(kw_only=True)

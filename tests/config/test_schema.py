@@ -168,6 +168,11 @@ def test_callbacks_refuse_what_they_cannot_do() -> None:
         ({"time_window": 1}, "model.time_window: 1 is out of range; it must be at least 2"),
         ({"heads": []}, "model.heads: [] must name at least one target, and each once"),
         ({"heads": ["a", "a"]}, "model.heads: ['a', 'a'] must name at least one target, and each once"),
+        (
+            {"linear_path": True, "window_norm": "last"},
+            "model.linear_path: window_norm=last takes the last row off, so that it is the same in every window; use "
+            "window_norm=revin or none, or leave linear_path at false",
+        ),
         ({"cnn_filters": []}, "model.cnn_filters: [] must be one or more positive integers"),
         ({"cnn_filters": [8, 0]}, "model.cnn_filters: [8, 0] must be one or more positive integers"),
         ({"kernel_size": 4}, "model.kernel_size: 4 must be odd and at least 1"),

@@ -110,7 +110,7 @@ VALUES: dict[str, list[str]] = {
     "model.use_context": ["false data.context=[a,b]"],
     "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
     "model.pooling": ["last", "mean", "attention"],
-    "model.linear_path": ["true", "true model=lstm model.window_norm=last"],
+    "model.linear_path": ["true", "true model=lstm model.window_norm=revin"],
     "model.context_units": ["4 data.context=[a,b]"],
     "model.trunk_units": ["8"],
     "model.dropout": ["0", "0.5"],
