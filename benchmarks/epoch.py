@@ -53,6 +53,10 @@ class Case:
         return f"{self.size:5} {self.device:4} {self.threads} {self.precision:4}"
 
 
+class Died(Exception):
+    """A loop's process has ended; with all that it had said."""
+
+
 class Worker:
     """One loop in a process of its own; an epoch when it is asked for one."""
 
@@ -75,7 +79,7 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             self.said.seek(0)
-            sys.exit(self.said.read())
+            raise Died(self.said.read())
         found: dict[str, float] = json.loads(line)
         return found
 
@@ -114,12 +118,19 @@ def work(loop: str, size: str, threads: int, precision: str, device: str) -> Non
 def measure(case: Case, rounds: int, clock: str) -> dict[str, list[float]]:
     """Seconds of every loop in every round."""
     workers = {loop: Worker(case, loop) for loop in case.loops}
-    for worker in workers.values():
-        worker.answer()
+    for loop, worker in list(workers.items()):
+        try:
+            worker.answer()
+        except Died as death:
+            if loop in ("floor", "ours"):
+                raise
+            print(f"{case}  {loop:10} does not run here: {str(death).strip().splitlines()[-1]}", flush=True)
+            del workers[loop]
     seconds: dict[str, list[float]] = {loop: [] for loop in workers}
+    loops = list(workers)
     for number in range(rounds):
-        turned = number % len(case.loops)
-        for loop in case.loops[turned:] + case.loops[:turned]:
+        turned = number % len(loops)
+        for loop in loops[turned:] + loops[:turned]:
             time.sleep(0.2)
             seconds[loop].append(workers[loop].epoch()[clock])
     for worker in workers.values():
@@ -182,12 +193,16 @@ def main() -> None:
     import torch
 
     from benchmarks.loops import SIZES
+    from hybrid_trainer.engine.device import choose_precision
 
     steps = {name: size.steps for name, size in SIZES.items()}
     print(f"median of {options.rounds} rounds ({MORE['small']} times as many of the small size), {options.clock} time")
     print(
         f"{'size':5} {'on':4} {'thr':3}{'prec':4}  {'loop':10} {'ms/step':>9} {'to the floor':>23} {'ours to it':>23}"
     )
+    asked = choose_precision("bf16", torch.device("cpu")).asked
+    if asked:
+        print(f"{asked}: this CPU has no units for it; there, floor and ours compute in fp32, as a run does")
     found = []
     for case in cases(options):
         found += report(case, measure(case, options.rounds * MORE.get(case.size, 1), options.clock), steps[case.size])

@@ -173,10 +173,11 @@ def _warn_of_the_machine(config: Config, on: Machine) -> None:
         log.warning("training.threads=%d: only %d core(s) here, which will be slow", config.training.threads, cores())
     if on.precision.name == "fp16" and on.device.type == "cpu":
         log.warning("training.precision=fp16 on a CPU is many times slower than fp32, and no more exact; fp32 or bf16")
-    elif on.precision.without_onednn:
+    elif on.precision.asked:
         log.warning(
-            "training.precision=%s: this CPU has no recurrent layers in it (that takes AVX-512); they are computed in "
-            "float32, and all of it more slowly than with training.precision=fp32",
+            "training.precision=%s: this CPU has no units for it (that takes AVX-512), and would be ten times slower; "
+            "this run computes in %s",
+            on.precision.asked,
             on.precision.name,
         )
 

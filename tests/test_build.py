@@ -433,8 +433,8 @@ def test_without_a_best_epoch_the_monitor_is_named(tmp_path: Path) -> None:
 
 
 def test_a_machine_is_device_and_precision() -> None:
-    on = build.machine(make_config("training.device=cpu", "training.precision=bf16"))
-    assert (on.device, on.precision.dtype) == (CPU, torch.bfloat16)
+    on = build.machine(make_config("training.device=cpu", "training.precision=fp16"))
+    assert (on.device, on.precision.dtype) == (CPU, torch.float16)
 
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -363,6 +363,15 @@ def test_more_threads_than_cores_are_told(
     assert said.count("training.threads=2: only 1 core(s) here, which will be slow\n") == told
 
 
+def test_bf16_on_a_cpu_without_units_for_it_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hybrid_trainer.engine.device._lstm_in", lambda dtype: False)
+    assert run([*QUIET, "training.epochs=1", "training.precision=bf16", "run.id=a"]) == 0
+    assert capsys.readouterr().out.count("this CPU has no units for it") == 1
+    assert json.loads(Path("outputs/a/run.json").read_text())["precision"] == "fp32"
+
+
 @pytest.mark.parametrize(("precision", "told"), [("fp16", 1), ("bf16", 0), ("fp32", 0)])
 def test_fp16_on_a_cpu_is_told(here: Path, capsys: pytest.CaptureFixture[str], precision: str, told: int) -> None:
     assert run([*QUIET, "training.epochs=1", f"training.precision={precision}", "run.id=a"]) == 0

@@ -40,6 +40,7 @@ class Precision:
     """What forward passes compute in; `dtype` None is plain float32, float16 also needs its gradients scaled.
 
     Attributes:
+        asked: what the config says, where that is something else: bf16 on a CPU without units for it is fp32.
         without_onednn: whether oneDNN is left out, which on this CPU knows the type but has no recurrent layers for it;
             torch's own compute those in float32.
     """
@@ -47,6 +48,7 @@ class Precision:
     name: str
     device: torch.device
     dtype: torch.dtype | None
+    asked: str | None = None
     without_onednn: bool = False
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -63,14 +65,21 @@ class Precision:
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:
-    """auto, fp32, bf16 or fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU."""
+    """auto, fp32, bf16 or fp16; auto: bf16 on a GPU that has it, fp16 on an older one, fp32 on a CPU.
+
+    bf16 exists for speed. A CPU without units for it takes ten times as long as in float32, for fewer digits: there it
+    is fp32 too. fp16 on a CPU, slow on all of them, is for trying out what a GPU will do: it stays what it is.
+    """
     if name == "auto":
         name = "fp32"
         if device.type == "cuda":
             name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
-    apart = device.type == "cpu" and dtype is not None and not _lstm_in(dtype)
-    return Precision(name, device, dtype, without_onednn=apart)
+    if dtype is None or device.type != "cpu" or _lstm_in(dtype):
+        return Precision(name, device, dtype)
+    if name == "bf16":
+        return Precision("fp32", device, None, asked=name)
+    return Precision(name, device, dtype, without_onednn=True)
 
 
 @contextmanager

@@ -43,7 +43,8 @@ def test_cuda_without_a_gpu_is_refused_under_its_key(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "dtype"), [("fp32", None), ("bf16", torch.bfloat16), ("fp16", torch.float16), ("auto", None)]
 )
-def test_the_precision_on_a_cpu(name: str, dtype: torch.dtype | None) -> None:
+def test_the_precision_on_a_cpu(monkeypatch: pytest.MonkeyPatch, name: str, dtype: torch.dtype | None) -> None:
+    monkeypatch.setattr(device, "_lstm_in", lambda dtype: True)
     precision = choose_precision(name, CPU)
     assert precision.dtype == dtype
     assert precision.name == ("fp32" if name == "auto" else name)
@@ -58,7 +59,10 @@ def test_auto_on_a_gpu_is_bf16_only_where_it_is_native(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
-def test_a_product_inside_the_context_has_the_precisions_type(name: str, dtype: torch.dtype) -> None:
+def test_a_product_inside_the_context_has_the_precisions_type(
+    monkeypatch: pytest.MonkeyPatch, name: str, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(device, "_lstm_in", lambda dtype: True)
     a = torch.ones(2, 2)
     with choose_precision(name, CPU).autocast():
         assert (a @ a).dtype == dtype
@@ -73,7 +77,7 @@ def test_recurrent_layers_learn_in_every_precision_on_every_cpu(
     if not known:
         monkeypatch.setattr(device, "_lstm_in", lambda dtype: False)
     precision = choose_precision(name, CPU)
-    assert known or precision.without_onednn is (name != "fp32")
+    assert known or precision.without_onednn is (name == "fp16")
     lstm, head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
     before = torch.backends.mkldnn.enabled
     with precision.autocast():
@@ -85,6 +89,14 @@ def test_recurrent_layers_learn_in_every_precision_on_every_cpu(
     with pytest.raises(ValueError, match="inside"), precision.autocast():
         raise ValueError("inside")
     assert torch.backends.mkldnn.enabled is before
+
+
+def test_bf16_is_fp32_on_a_cpu_without_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_lstm_in", lambda dtype: False)
+    precision = choose_precision("bf16", CPU)
+    assert (precision.name, precision.dtype, precision.asked) == ("fp32", None, "bf16")
+    assert choose_precision("fp16", CPU).dtype is torch.float16
+    assert choose_precision("bf16", CUDA).dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize(("name", "scales"), [("fp32", False), ("bf16", False), ("fp16", True)])

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hybrid_trainer.criterion import LossParts
+from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.types import Batch
@@ -57,7 +58,7 @@ def test_weights_and_losses_are_float32_in_every_precision(precision: str) -> No
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_forward_pass_has_the_precisions_type(precision: str) -> None:
     _, outputs = make_stepper(precision=precision).forward(BATCH)
-    expected = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    expected = choose_precision(precision, CPU).dtype or torch.float32
     assert {raw.dtype for raw in outputs.values()} == {expected}
 
 
