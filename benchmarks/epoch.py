@@ -53,7 +53,7 @@ class Case:
         return f"{self.size:5} {self.device:4} {self.threads} {self.precision:4}"
 
 
-class Died(Exception):
+class LoopDiedError(Exception):
     """A loop's process has ended; with all that it had said."""
 
 
@@ -79,7 +79,7 @@ class Worker:
         line = self.process.stdout.readline()
         if not line:
             self.said.seek(0)
-            raise Died(self.said.read())
+            raise LoopDiedError(self.said.read())
         found: dict[str, float] = json.loads(line)
         return found
 
@@ -121,7 +121,7 @@ def measure(case: Case, rounds: int, clock: str) -> dict[str, list[float]]:
     for loop, worker in list(workers.items()):
         try:
             worker.answer()
-        except Died as death:
+        except LoopDiedError as death:
             if loop in ("floor", "ours"):
                 raise
             print(f"{case}  {loop:10} does not run here: {str(death).strip().splitlines()[-1]}", flush=True)
