@@ -96,10 +96,10 @@ def _warn_of_strangers(config: Config, table: Table, split: Split, vocabularies:
         log.info("data.split.column: %d decision row(s) say '%s': they are looked back on only", count, text)
     known = set(vocabularies[INSTRUMENT].names)
     judged = {table.instruments[code] for code in np.unique(table.instrument[split.rows["valid"]])}
-    if INSTRUMENT in getattr(config.model, "embeddings", {}) and not known & judged:
+    if getattr(config.model, "embeddings", {}).get(INSTRUMENT) is not None and not known & judged:
         log.warning(
             "no instrument of the validation rows is among those of the training rows: the model can only learn the "
-            "latter by heart; leave them out with ~model.embeddings.instrument"
+            "latter by heart; leave them out with model.embeddings.instrument=null"
         )
 
 

@@ -20,7 +20,7 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
-from hybrid_trainer.inference.files import verify
+from hybrid_trainer.inference.files import verify_named
 from hybrid_trainer.meeting import Plan, training
 from hybrid_trainer.plugins import digests
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -55,7 +55,7 @@ def train(config: Config, directory: Path, overrides: list[str], notes: Sequence
     plain = asdict(config)
     text = OmegaConf.to_yaml(plain)
     if config.model.init_from is not None:
-        verify(Path(config.model.init_from))
+        verify_named("model.init_from", config.model.init_from)
     attempts.remember(directory)
     with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
         _all_of_it(config, run, notes=notes)

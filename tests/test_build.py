@@ -224,6 +224,8 @@ def test_a_model_spec_says_what_the_data_and_the_config_give(tmp_path: Path) -> 
     assert spec.dims.heads == {"own": 1}
     assert spec.parameters["lstm_layers"] == 2
     assert not {"name", "heads", "time_window"} & set(spec.parameters)
+    off, data = make_data(tmp_path, frame, *OWN, *overrides, "model.embeddings={instrument:null,sector:null}")
+    assert build.model_spec(off, data).parameters["embeddings"] == {"city": 5}
     model = make_trainer(tmp_path, config, data).model
     assert isinstance(model, EnhancedHybridModel)
     assert model.side.context is not None and len(model.recurrent.layers) == 2

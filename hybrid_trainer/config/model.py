@@ -46,10 +46,10 @@ class ModelConfig:
 class SideInputConfig(ModelConfig):
     """What every family says of the inputs beside the window."""
 
-    embeddings: dict[str, int] = key(
+    embeddings: dict[str, int | None] = key(
         {"instrument": 4},
-        "categorical inputs: NAME: size of its vector; one of data.categories that isn't named gets the root of its "
-        "number of categories, at most 16; 'instrument' can be switched off with ~model.embeddings.instrument",
+        "categorical inputs: NAME: size of its vector, null: it is no input; one of data.categories that isn't named "
+        "gets the root of its number of categories, at most 16",
     )
     use_context: bool = key(True, "use the context columns (data.context) where there are any")
     unknown_rate: float = key(
