@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.keys import check_choice, check_range, check_sizes, key
 from hybrid_trainer.errors import ConfigError
 
 
@@ -115,15 +115,11 @@ class ConvolutionConfig(PooledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.cnn_filters or min(self.cnn_filters) < 1:
-            raise ConfigError(f"model.cnn_filters: {self.cnn_filters} must be one or more positive integers")
+        check_sizes("model.cnn_filters", self.cnn_filters)
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ConfigError(f"model.kernel_size: {self.kernel_size} must be odd and at least 1")
-        if self.dilations and (len(self.dilations) != len(self.cnn_filters) or min(self.dilations) < 1):
-            raise ConfigError(
-                f"model.dilations: {self.dilations} must be {len(self.cnn_filters)} positive integers, one for each of "
-                f"model.cnn_filters={self.cnn_filters}"
-            )
+        if self.dilations:
+            check_sizes("model.dilations", self.dilations, ("model.cnn_filters", self.cnn_filters))
 
 
 @dataclass(kw_only=True)
