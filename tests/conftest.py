@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hydra.core.config_store import ConfigStore
+from hypothesis import settings
 
 from hybrid_trainer.callbacks.base import EXTRA
 from hybrid_trainer.config.callbacks import CALLBACKS
@@ -46,6 +47,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long tests/chaos shall be: `nox -s chaos` asks for 200."""
     parser.addoption("--kills", type=int, default=8, help="kills of runs in tests/chaos; a quarter as many signals")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where there is time for hundreds of kills there is for more examples as well."""
+    settings.register_profile("long")
+    if config.getoption("kills") > 8:
+        settings.load_profile("long")
 
 
 def make_config(*overrides: str) -> Config:

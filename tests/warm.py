@@ -14,12 +14,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.warm_imports"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 
 
 class Child:
@@ -44,13 +45,10 @@ class Child:
             os.close(handle)
             self._files.append(Path(name))
         given = dict(os.environ if env is None else env)
-        self._process = _CONTEXT.Process(
+        self._process = CONTEXT.Process(
             target=_carry_out, args=(folder, [str(file) for file in self._files], given, work, arguments)
         )
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-                patch.setenv(name, "1")  # where this starts the first one: what has threads cannot be forked
-            self._process.start()
+        begin(self._process)
 
     @property
     def returncode(self) -> int | None:
@@ -84,6 +82,14 @@ class Child:
         for file in self._files:
             file.unlink()
         return said[0], said[1] if len(said) > 1 else ""
+
+
+def begin(process: Any) -> None:
+    """Start a process of CONTEXT; the one that all are forked from must have no threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(name, "1")
+        process.start()
 
 
 def command(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, merged: bool = False) -> Child:
