@@ -42,6 +42,19 @@ atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SHARING = (
+    "balancing/test_together",
+    "chaos/",
+    "end_to_end/test_elastic",
+    "end_to_end/test_reshard",
+    "end_to_end/test_resume",
+    "end_to_end/test_target_kinds",
+    "evaluation/",
+    "inference/",
+    "test_check",
+    "test_train.py",
+)
+"""Tests whose fixtures are runs, by how their files begin."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,6 +67,15 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("long")
     if config.getoption("kills") > 8:
         settings.load_profile("long")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one of the workers have all tests that share something dear: each would make it for itself."""
+    for item in items:
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        for start in SHARING:
+            if name.startswith(start):
+                item.add_marker(pytest.mark.xdist_group(start))
 
 
 def make_config(*overrides: str) -> Config:
