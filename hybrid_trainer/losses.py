@@ -211,9 +211,8 @@ def try_losses(
         with own_code(what, maker), torch.enable_grad():
             loss = made[spec.name](raw, label)
             if not loss.requires_grad:
-                raise ConfigError(
-                    f"{what}: it does not depend on the outputs by operations of torch: nothing could be learned from it"
-                )
+                cut = "it does not depend on the outputs by operations of torch: nothing could be learned from it"
+                raise ConfigError(f"{what}: {cut}")
             (slope,) = torch.autograd.grad(loss.sum(), raw, allow_unused=True)
         if fault := _number_fault(loss.detach(), slope, negative=config.negative):
             raise ConfigError(f"{what}: {fault}")

@@ -83,7 +83,10 @@ def test_one_that_fails_in_training_alone_is_one_line_as_well() -> None:
     try_losses(SPECS, configs, losses, LABELS)
     criterion = Criterion(SPECS, losses, {}, CPU)
     panel = make_panel()
-    for rows, said in ((5, r"ValueError: more than four \(.*test_own_losses.py:\d+\)"), (3, r"it gave \(\) for 3 rows; .*")):
+    for rows, said in (
+        (5, r"ValueError: more than four \(.*test_own_losses.py:\d+\)"),
+        (3, r"it gave \(\) for 3 rows; .*"),
+    ):
         batch = whole_batch(panel, 10, 9 + rows)
         outputs = {"signal": torch.zeros(rows, 3), "range": torch.zeros(rows, 2)}
         with pytest.raises(ConfigError, match=f"^loss 'mine' of task 'range': {said}$"):

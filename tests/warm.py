@@ -1,7 +1,7 @@
 """Processes that begin with everything imported, which is most of what a short command takes.
 
-They are forked from one that has done nothing but import. What a cold start alone can show is shown by cold ones: the first
-command of the README, torchrun (test_elastic.py), an installed wheel (test_plugins.py), and what `python=` starts.
+They are forked from one that has done nothing but import. What a cold start alone can show is shown by cold ones: the
+first command of the README, torchrun (test_elastic.py), an installed wheel (test_plugins.py), what `python=` starts.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from hybrid_trainer.types import Batch
 class Stepper:
     """Runs batches through a model, with or without learning from them.
 
-    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments, step counts nor, unless
-    it is the end of all, the statistics of batch norms.
+    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments, step counts nor (unless it
+    is the end of all) the statistics of batch norms.
 
     Args:
         model, criterion, optimizer, precision: what a step is made of; the optimizer is fused.
@@ -71,9 +71,11 @@ class Stepper:
         if not self._scaled:
             optimizer.found_inf = self.watch.flag  # type: ignore[attr-defined]  # what fused kernels look at
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        # What a forward pass moves, such as a batch norm's statistics. Where a bad step is the end of all, nobody needs it.
+        # What a forward pass moves, such as a batch norm's statistics. Behind a bad step that ends all nobody needs it.
         self._moved = list(model.buffers()) if skip_bad or self._scaled else []
-        self._before = [torch.empty_like(buffer) for buffer in self._moved]  # their own memory: a graph replays the copy
+        self._before = [
+            torch.empty_like(buffer) for buffer in self._moved
+        ]  # their own memory: a graph replays the copy
 
     def train(self, batches: list[Batch], look: bool = False) -> list[tuple[LossParts, dict[str, Tensor]]]:
         """Learn from the batches of one update; returns each one's losses and detached outputs.

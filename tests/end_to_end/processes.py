@@ -23,7 +23,7 @@ RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
 def start(
     folder: Path, *arguments: str, size: int = 2, python: str | None = None
 ) -> Sequence[Child | subprocess.Popen[str]]:
-    """Start processes as torchrun would, warm ones where it isn't an own `python`; returns them, the first one first."""
+    """Start processes as torchrun would, warm ones but for a `python` of their own; returns them in order."""
     given = environments(size)
     if python is None:
         return [command(folder, *arguments, env=env, merged=True) for env in given]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 from hybrid_trainer.engine.device import choose_precision
@@ -49,7 +50,8 @@ def stepper() -> Stepper:
 def test_a_compiled_model_learns_what_the_model_learns_under_the_same_names() -> None:
     plain, fast = stepper(), stepper()
     state = torch.get_rng_state()
-    fast.run = compiled(fast.model, BATCH, fast.precision)
+    with torch._inductor.config.patch(compile_threads=1):  # workers would take longer to start than to compile this
+        fast.run = compiled(fast.model, BATCH, fast.precision)
     assert fast.run is not fast.model
     assert torch.equal(torch.get_rng_state(), state)
     assert same(weights(fast.model), weights(plain.model))

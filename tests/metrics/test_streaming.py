@@ -18,7 +18,7 @@ from torch import Tensor
 from hybrid_trainer.links import to_scaled, to_units
 from hybrid_trainer.metrics import streaming
 from hybrid_trainer.metrics.streaming import ClassificationMetric, RegressionMetric, metric_for
-from hybrid_trainer.types import METRICS, TargetSpec
+from hybrid_trainer.types import METRICS, Link, TargetSpec
 from tests.specs import classes, numbers, quantiles_of
 
 CPU = torch.device("cpu")

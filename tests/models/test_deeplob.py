@@ -27,7 +27,7 @@ def body(groups: int, filters: int = 16, inception: int = 32, units: int = 64) -
 def test_as_many_parameters_as_the_papers_figure_on_a_limit_order_book() -> None:
     """Zhang et al. (2019), counted by hand: its head reads the LSTM itself, and Keras' LSTM has one bias.
 
-    The scripts that its authors published have 32 and 64 filters where the figure has 16 and 32, so they say nothing of it.
+    The scripts that its authors published have 32 and 64 filters where the figure has 16 and 32.
     """
     found = count(made("deeplob", BOOK))
     assert found == body(10) + trunk_count(BOOK, 64, 64)
