@@ -22,8 +22,8 @@ from hybrid_trainer.types import Batch
 class Stepper:
     """Runs batches through a model, with or without learning from them.
 
-    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments, step counts nor (unless it
-    is the end of all) the statistics of batch norms.
+    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments nor step counts; nor
+    statistics of batch norms, unless it is the end of all.
 
     Args:
         model, criterion, optimizer, precision: what a step is made of; the optimizer is fused.
