@@ -133,7 +133,7 @@ def claimed(
     Raises:
         RunDirError: the directory is outside the root, or another run's.
     """
-    _refuse_outside(path, root)
+    refuse_outside(path, root)
     record = {
         "status": "running",
         "stop_reason": None,
@@ -240,7 +240,8 @@ def run_name(path: Path, root: Path) -> str:
     return str(path.resolve().relative_to(root.resolve()))
 
 
-def _refuse_outside(path: Path, root: Path) -> None:
+def refuse_outside(path: Path, root: Path) -> None:
+    """Raise RunDirError for a folder that does not lie below the root."""
     if root.resolve() in path.resolve().parents:
         return
     raise RunDirError(
