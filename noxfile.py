@@ -1,4 +1,4 @@
-"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `docs`, `experiments`."""
+"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `sweeps`, `docs`, `experiments`."""
 
 import nox
 
@@ -57,6 +57,13 @@ def chaos(session: nox.Session) -> None:
     session.run(
         "python", "-m", "pytest", "tests/chaos", "tests/end_to_end/test_resume.py", "--kills=200", *session.posargs
     )
+
+
+@nox.session
+def sweeps(session: nox.Session) -> None:
+    """Sweeps at length: jobs that raise, leave, hang, are killed or take all memory; a sweep that is killed."""
+    install(session)
+    session.run("python", "-m", "pytest", "-n0", "tests/sweeps", "--sweeps", *session.posargs)
 
 
 @nox.session
