@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 import traceback
@@ -49,6 +50,7 @@ class Job:
         """
         hydra = HydraConfig.get()
         sweep = opened(self.sweep)
+        _go_home(Path(sweep.content["folder"]))
         number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
         directory, task = Path(hydra.runtime.output_dir), [str(word) for word in hydra.overrides.task]
         with _told(sweep.ledger, number, directory):
@@ -67,6 +69,12 @@ class Job:
             metrics = numbers(record["metrics"])
             sweep.ledger.append(number, record["status"], metrics=metrics, reason=record["stop_reason"])
             return metrics
+
+
+def _go_home(folder: Path) -> None:
+    """Work where the sweep was begun: a launcher may have started this process elsewhere, and paths are relative."""
+    if folder.is_dir() and folder.resolve() != Path.cwd().resolve():
+        os.chdir(folder)
 
 
 def config_key(config: Config) -> str:

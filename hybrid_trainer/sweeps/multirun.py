@@ -31,6 +31,7 @@ from hybrid_trainer.sweeps.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.local import work
 from hybrid_trainer.sweeps.names import key_of
 from hybrid_trainer.sweeps.orders import JobOrder, Listed
+from hybrid_trainer.sweeps.plugins import refuse_missing
 from hybrid_trainer.sweeps.queue import enter
 from hybrid_trainer.sweeps.replicates import Replicates, dimensions, repetitions
 
@@ -77,6 +78,7 @@ def _begun(
     hydra = found.tree.hydra
     options = OmegaConf.to_container(hydra.launcher)
     assert isinstance(options, dict)
+    refuse_missing(str(options["_target_"]))
     if options["_target_"] == LOCAL:
         LocalLauncherConfig(**{str(name): value for name, value in options.items()})  # checks them
     keys = [word for word in overrides if key_of(word) not in (_SEARCHPATH, "hydra.sweep.dir")]

@@ -71,3 +71,21 @@ def test_a_sweep_that_is_killed_in_the_middle_and_resumed_runs_no_complete_job_a
     runs = sorted(sweep.glob("*/run.json"))
     assert len(runs) == 20
     assert {record_of(run.parent)["status"] for run in runs} == {"complete"}
+
+
+def test_the_way_to_slurm_on_this_machine_gives_the_same_results(tmp_path: Path) -> None:
+    here = prepare(tmp_path)
+    words = ["--multirun", *QUIET, *TROUBLE, "++callbacks.extra.trouble.kind=none,raise", "seeds=1"]
+    for launcher in ("local", "submitit_local"):
+        done = cli(here, *words, f"hydra/launcher={launcher}", f"hydra.sweep.dir=multirun/a/{launcher}")
+        assert done.returncode == 1, done.stderr
+        assert "error: job 1 failed: RuntimeError: this job raises" in done.stderr
+        assert statuses(here / "multirun/a" / launcher) == {0: "complete", 1: "failed"}
+    (here / "mended").touch()
+    done = cli(here, "sweep", "retry", "multirun/a/submitit_local")
+    assert (done.returncode, done.stderr) == (0, "")
+    weights = [
+        (here / "multirun/a" / launcher / "0-kind=none_seed=0/model/weights.safetensors").read_bytes()
+        for launcher in ("local", "submitit_local")
+    ]
+    assert weights[0] == weights[1]
