@@ -49,6 +49,8 @@ def train(
     overrides: list[str],
     notes: Sequence[str] = (),
     watchers: Sequence[Callback] = (),
+    *,
+    made_up: bool = False,
 ) -> RunDirectory:
     """Train, test and save one model in a directory of its own.
 
@@ -56,6 +58,7 @@ def train(
         config: the whole run, checked. directory: where it goes; it must not be another run's.
         overrides: as they were given, for the record. notes: what the log is to say first.
         watchers: look on beside the config's callbacks, behind them.
+        made_up: the directory has a name of no meaning; where another run has it, another one is taken.
 
     Raises:
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
@@ -65,7 +68,12 @@ def train(
     if config.model.init_from is not None:
         verify(Path(config.model.init_from))
     attempts.remember(directory)
-    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
+    root = Path(config.paths.root)
+    with claimed(
+        directory, root=root, config=plain, config_yaml=text, overrides=overrides, made_up=made_up
+    ) as run:
+        if run.path != directory:
+            attempts.remember(run.path, claimed=True)
         _all_of_it(config, run, notes=notes, watchers=watchers)
         return run
 

@@ -19,7 +19,7 @@ from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.plugins import load_plugins
 from hybrid_trainer.runs.atomic import write_json
-from hybrid_trainer.runs.directory import locked, now, refuse_outside
+from hybrid_trainer.runs.directory import another, locked, now, refuse_outside
 from hybrid_trainer.runs.provenance import provenance
 from hybrid_trainer.sweeps import plugins
 from hybrid_trainer.sweeps.freezing import BUILT_IN, CONFIG_FILE, thawed
@@ -97,11 +97,11 @@ class Sweep:
             lock.__exit__(None, None, None)
 
 
-def created(path: Path, root: Path, **content: Any) -> Sweep:
+def created(path: Path, root: Path, *, made_up: bool, **content: Any) -> Sweep:
     """Make a sweep's folder.
 
     Args:
-        path: where; it must lie inside `root`.
+        path: where; it must lie inside `root`. made_up: where another sweep has this name, another one is taken.
         content: command: as it was given. overrides: made ready for Hydra. searchpath: frozen. plugins: their names.
             profile: the machine's. threads: the most that a job takes. objectives: metrics. replicates: lists of
             overrides, for a sweeper that repeats each trial.
@@ -110,18 +110,26 @@ def created(path: Path, root: Path, **content: Any) -> Sweep:
         RunDirError: the folder is outside the root, or another sweep's.
     """
     refuse_outside(path, root)
-    path.mkdir(parents=True, exist_ok=True)
-    began = {"version": VERSION, "created": now(), "folder": str(Path.cwd()), "study": None}
-    sweep = Sweep(path, began | content | {"provenance": provenance()})
-    try:
-        os.close(os.open(path / NAME, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        raise RunDirError(
+    while not _claim(path):
+        if not made_up:
+            raise RunDirError(
             f"{path}: this folder belongs to another sweep; name one that isn't there yet (hydra.sweep.dir); to go on "
             f"with that sweep: python -m hybrid_trainer sweep resume {path}"
-        ) from None
+            )
+        path = another(path)
     (path / "logs").mkdir(exist_ok=True)
-    return sweep
+    began = {"version": VERSION, "created": now(), "folder": str(Path.cwd()), "study": None}
+    return Sweep(path, began | content | {"provenance": provenance()})
+
+
+def _claim(path: Path) -> bool:
+    """Whether this process has got a folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path / NAME, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except FileExistsError:
+        return False
+    return True
 
 
 def opened(path: Path) -> Sweep:

@@ -84,9 +84,11 @@ def _begun(
     keys = [word for word in overrides if key_of(word) not in (_SEARCHPATH, "hydra.sweep.dir")]
     fixed = [word for word, override in _parsed(keys) if not override.is_sweep_override()]
     profile = found.profile
+    named = any(key_of(word) == "hydra.sweep.dir" for word in overrides)
     made = created(
         Path(str(hydra.sweep.dir)),
         Path(found.config.paths.root),
+        made_up=not named,
         command=given,
         overrides=keys,
         fixed=sorted({key_of(word) for word in fixed}),

@@ -85,7 +85,7 @@ def test_the_way_to_slurm_on_this_machine_gives_the_same_results(tmp_path: Path)
     done = cli(here, "sweep", "retry", "multirun/a/submitit_local")
     assert (done.returncode, done.stderr) == (0, "")
     weights = [
-        (here / "multirun/a" / launcher / "0-kind=none_seed=0/model/weights.safetensors").read_bytes()
+        (here / "multirun/a" / launcher / "0-kind=none/model/weights.safetensors").read_bytes()
         for launcher in ("local", "submitit_local")
     ]
     assert weights[0] == weights[1]
