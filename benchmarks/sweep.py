@@ -95,7 +95,8 @@ def main() -> None:
             mean = sum(records(folder / f"multirun/basic{number}")) / options.jobs
             results.append({"basic": basic, "local": local, "ratio": local / basic, "overhead": each, "job": mean})
             print(
-                f"basic {basic:.1f} s ({mean:.1f} s a job)  local {local:.1f} s  ratio {local / basic:.3f} (bound 0.6)  "
+                f"basic {basic:.1f} s ({mean:.1f} s a job)  local {local:.1f} s  "
+                f"ratio {local / basic:.3f} (bound 0.6)  "
                 f"overhead {each:.2f} s a job (bound 0.5)",
                 flush=True,
             )

@@ -69,9 +69,7 @@ def train(
         verify(Path(config.model.init_from))
     attempts.remember(directory)
     root = Path(config.paths.root)
-    with claimed(
-        directory, root=root, config=plain, config_yaml=text, overrides=overrides, made_up=made_up
-    ) as run:
+    with claimed(directory, root=root, config=plain, config_yaml=text, overrides=overrides, made_up=made_up) as run:
         if run.path != directory:
             attempts.remember(run.path, claimed=True)
         _all_of_it(config, run, notes=notes, watchers=watchers)

@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
         choices=("status", "resume", "retry"),
         help="status: a table of its jobs; resume: go on with what has not ended; retry: run the failed jobs again",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, such as multirun/DATE/TIME-XXXXXX")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the sweep's folder, such as multirun/DATE/TIME-XXXXXX"
+    )
     options = parser.parse_args(arguments)
     sweep = opened(options.folder)
     if options.what == "status":

@@ -32,7 +32,8 @@ class Work:
     """A job under way.
 
     Attributes:
-        doom: why it is being ended; empty: it isn't. told: when it was asked to stop. gone: when its process was missed.
+        doom: why it is being ended; empty: it isn't. told: when it was asked to stop.
+        gone: when its process was missed.
     """
 
     order: JobOrder
@@ -108,7 +109,7 @@ class Crew:
 
     def close(self) -> None:
         """Let the processes go that wait for a job."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         with suppress(RuntimeError):
             self._pool.join()
 

@@ -113,8 +113,8 @@ def created(path: Path, root: Path, *, made_up: bool, **content: Any) -> Sweep:
     while not _claim(path):
         if not made_up:
             raise RunDirError(
-            f"{path}: this folder belongs to another sweep; name one that isn't there yet (hydra.sweep.dir); to go on "
-            f"with that sweep: python -m hybrid_trainer sweep resume {path}"
+                f"{path}: this folder belongs to another sweep; name one that isn't there yet (hydra.sweep.dir); to "
+                f"go on with that sweep: python -m hybrid_trainer sweep resume {path}"
             )
         path = another(path)
     (path / "logs").mkdir(exist_ok=True)

@@ -56,7 +56,9 @@ class LocalLauncher(Launcher):
         sweep = opened(Path(str(self.config.hydra.sweep.dir)))
         places = GpuPlaces(*self._gpus())
         n_jobs = self._n_jobs(sweep, places)
-        crew = Crew(sweep.path, sweep.ledger, n_jobs, places, Limits(self.options.seconds, self.options.memory_limit_mib))
+        crew = Crew(
+            sweep.path, sweep.ledger, n_jobs, places, Limits(self.options.seconds, self.options.memory_limit_mib)
+        )
         board = Board(sweep, n_jobs, source.total)
         try:
             with board:

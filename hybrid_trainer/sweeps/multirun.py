@@ -59,9 +59,7 @@ def sweep(given: list[str], overrides: list[str], config_file: Path | None, repl
         return carry_out(begun)
 
 
-def _with_replicates(
-    overrides: list[str], found: Checked, replicates: Replicates
-) -> tuple[list[str], list[list[str]]]:
+def _with_replicates(overrides: list[str], found: Checked, replicates: Replicates) -> tuple[list[str], list[list[str]]]:
     """The overrides of a grid with its replicates as dimensions; any other sweeper gets them as lists of overrides."""
     if not replicates:
         return overrides, []
@@ -176,8 +174,7 @@ def _sum_up(sweep: Sweep) -> None:
     jobs = sweep.ledger.refresh()
     if jobs:
         sys.stdout.write(
-            f"\n{len(jobs)} jobs: {told(counted(jobs))}; side by side: "
-            f"python -m hybrid_trainer compare {sweep.path}\n"
+            f"\n{len(jobs)} jobs: {told(counted(jobs))}; side by side: python -m hybrid_trainer compare {sweep.path}\n"
         )
 
 

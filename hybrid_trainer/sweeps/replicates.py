@@ -79,7 +79,8 @@ def dimensions(values: dict[str, list[int]]) -> list[str]:
 def repetitions(values: dict[str, list[int]]) -> list[list[str]]:
     """The overrides of each repetition, for a sweeper that repeats what it tries: [['seed=0'], ['seed=1']]."""
     return [
-        [f"{key}={number}" for key, number in zip(values, numbers, strict=True)] for numbers in product(*values.values())
+        [f"{key}={number}" for key, number in zip(values, numbers, strict=True)]
+        for numbers in product(*values.values())
     ]
 
 

@@ -46,7 +46,8 @@ def carry_out(sweep: Path, number: int, words: list[str], around: Surroundings) 
     """Run one job; whatever becomes of it stands in the ledger, and nothing is raised.
 
     Args:
-        sweep: its folder. words: the job's overrides and what Hydra needs to know of it. around: what it has from there.
+        sweep: its folder. words: the job's overrides and what Hydra needs to know of it.
+        around: what it has from there.
     """
     os.chdir(around.folder)  # as a process that had been started from there
     ledger = Ledger(sweep)

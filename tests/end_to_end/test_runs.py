@@ -131,7 +131,10 @@ def test_a_sweep_goes_on_when_a_job_fails_and_its_status_says_so(tmp_path: Path)
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").glob("*/*")
     assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "short.csv", "multirun"}
-    assert [record_of(sweep / job)["status"] for job in ("0-path=short.csv", "1-path=good.csv")] == ["failed", "complete"]
+    assert [record_of(sweep / job)["status"] for job in ("0-path=short.csv", "1-path=good.csv")] == [
+        "failed",
+        "complete",
+    ]
     assert record_of(sweep / "0-path=short.csv")["stop_reason"].startswith(
         "TableError: short.csv: the longest instrument has 20 row(s), too few"
     )

@@ -18,7 +18,8 @@ from hybrid_trainer.sweeps.limits import Limits, kill, memory_mib, tell
 PARENT = """\
 import os, subprocess, sys, time
 os.setsid()
-child = subprocess.Popen([sys.executable, "-c", "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(600)"])
+eat = "x = bytearray(100 * 2**20); print('ready', flush=True); import time; time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", eat])
 time.sleep(600)
 """
 

@@ -21,7 +21,12 @@ def test_jobs_side_by_side_with_names_a_ledger_and_one_that_is_there_already(tmp
     assert statuses(sweep) == dict.fromkeys(range(4), "complete") | {4: "duplicate", 5: "duplicate"}
     assert reasons(sweep)[4] == "the config of job 0, which is complete"
     runs = [record_of(sweep / f"{number}-lstm_units={4 if number < 2 else 8}_seed={number % 2}") for number in range(4)]
-    assert [(run["config"]["model"]["lstm_units"], run["config"]["seed"]) for run in runs] == [(4, 0), (4, 1), (8, 0), (8, 1)]
+    assert [(run["config"]["model"]["lstm_units"], run["config"]["seed"]) for run in runs] == [
+        (4, 0),
+        (4, 1),
+        (8, 0),
+        (8, 1),
+    ]
     assert [run["process"]["pid"] for run in runs] != [runs[0]["process"]["pid"]] * 4
     assert "6 jobs: 4 complete, 2 duplicate; side by side: " in done.stdout
     assert re.search(r"^job 2-lstm_units=8_seed=0: complete in [\d.]+ s, valid/loss [\d.]+$", done.stdout, re.M)
@@ -43,7 +48,9 @@ def test_a_job_that_ends_badly_takes_nobody_along_and_is_run_again_alone(tmp_pat
     assert all(f"error: job {number} failed: {said[number]}" in done.stderr for number in range(4))
     assert "error: 4 of 5 jobs failed: " in done.stderr
     assert "Traceback" not in done.stderr and "Traceback" in (sweep / "logs" / "0.txt").read_text()
-    assert f"5 jobs: 1 complete, 4 failed; side by side: python -m hybrid_trainer compare {sweep_in(here)}" in done.stdout
+    assert (
+        f"5 jobs: 1 complete, 4 failed; side by side: python -m hybrid_trainer compare {sweep_in(here)}" in done.stdout
+    )
 
     table = cli(here, "sweep", "status", str(sweep_in(here)))
     assert (table.returncode, table.stderr) == (0, "")
