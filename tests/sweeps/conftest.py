@@ -15,7 +15,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugging: None) -> Path:
-    """A folder to work in, with a table and the plug-in that makes trouble; signal handlers are as before afterwards."""
+    """A folder with a table and the plug-in that makes trouble; signal handlers are as before afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("signal.signal", lambda number, handler: handler)
     return prepare(tmp_path)
