@@ -60,6 +60,19 @@ SHARING = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long tests/chaos shall be: `nox -s chaos` asks for 200."""
     parser.addoption("--kills", type=int, default=8, help="kills of runs in tests/chaos; a quarter as many signals")
+    parser.addoption("--sweeps", action="store_true", help="the long sweeps of tests/sweeps: `nox -s sweeps`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long sweeps to their own session, and what shares something dear to one of the workers."""
+    skip = pytest.mark.skip(reason="takes minutes: nox -s sweeps")
+    for item in items:
+        if item.get_closest_marker("long_sweep") and not config.getoption("--sweeps"):
+            item.add_marker(skip)
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        for start in SHARING:
+            if name.startswith(start):
+                item.add_marker(pytest.mark.xdist_group(start))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,15 +80,6 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("long")
     if config.getoption("kills") > 8:
         settings.load_profile("long")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one of the workers have all tests that share something dear: each would make it for itself."""
-    for item in items:
-        name = item.path.relative_to(Path(__file__).parent).as_posix()
-        for start in SHARING:
-            if name.startswith(start):
-                item.add_marker(pytest.mark.xdist_group(start))
 
 
 def make_config(*overrides: str) -> Config:
