@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -48,6 +49,10 @@ class ProcessGoneError(TrainingError):
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the closest known name, or the known names when none is close."""
     names = list(known)
+    start, _, last = given.rpartition("/")
+    longer = [name for name in names if start and name.startswith(f"{start}/") and last in re.split("[/_]", name)]
+    if len(longer) == 1:  # valid/signal/f1, where it is called macro_f1
+        return f"; did you mean '{longer[0]}'?"
     close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"

@@ -60,9 +60,10 @@ def test_the_monitors_are_the_loss_and_the_metrics_of_each_active_head() -> None
 def test_what_is_monitored_is_a_number_of_the_epoch_row(key: str) -> None:
     for known in ("valid/signal/macro_f1", "train/loss", "valid/signal/loss", "valid/signal/recall_up"):
         consistency.check(with_monitor(key, known))
-    assert refused(with_monitor(key, "valid/signal/macro_f")) == (
-        f"{key}: 'valid/signal/macro_f' is not a number of the epoch row; did you mean 'valid/signal/macro_f1'?"
-    )
+    for wrong in ("valid/signal/macro_f", "valid/signal/f1"):
+        assert refused(with_monitor(key, wrong)) == (
+            f"{key}: '{wrong}' is not a number of the epoch row; did you mean 'valid/signal/macro_f1'?"
+        )
     for name in ("valid/regime/macro_f1", "train/signal/auroc", "valid/signal/recall_sideways"):
         assert refused(with_monitor(key, name)).startswith(f"{key}: '{name}' is not a number of the epoch row")
 
