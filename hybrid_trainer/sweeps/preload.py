@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 
 import matplotlib.backends.backend_agg
-import matplotlib.figure
+import matplotlib.figure  # noqa: F401
 import skops.io  # noqa: F401
 import torch._dynamo
 import torch.utils.tensorboard  # noqa: F401
