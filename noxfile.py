@@ -53,11 +53,10 @@ def experiments(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kill -9, signals, full disks and flipped bits at length; the suite does a few of each."""
+    """Kill -9, signals, full disks, flipped bits and random tables at length; the suite does a few of each."""
     install(session)
-    session.run(
-        "python", "-m", "pytest", "tests/chaos", "tests/end_to_end/test_resume.py", "--kills=200", *session.posargs
-    )
+    long = ["tests/chaos", "tests/end_to_end/test_resume.py", "tests/leaks/test_inputs.py"]
+    session.run("python", "-m", "pytest", *long, "--kills=200", *session.posargs)
 
 
 @nox.session

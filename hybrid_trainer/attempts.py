@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.errors import ProcessGoneError, RunDirError, TrainingError, UserError
-from hybrid_trainer.ranks import launched
+from hybrid_trainer.ranks import launched, open_store, torchrun_serves
 from hybrid_trainer.runs.directory import RECORD, read_record
 from hybrid_trainer.runs.provenance import process_mark
 
@@ -60,18 +59,9 @@ def last_word() -> UserError | None:
 
 
 def _store() -> Store | None:
-    if not launched() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+    if not launched() or not torchrun_serves():
         return None
-    from torch import distributed
-
-    server = distributed.TCPStore(  # type: ignore[attr-defined]
-        os.environ["MASTER_ADDR"],
-        int(os.environ["MASTER_PORT"]),
-        is_master=False,
-        timeout=timedelta(seconds=_ANSWER_S),
-        wait_for_workers=False,
-    )
-    return distributed.PrefixStore(f"hybrid_trainer/notes/{os.environ.get('TORCHELASTIC_RUN_ID', '')}", server)  # type: ignore[attr-defined]
+    return open_store(f"notes/{os.environ.get('TORCHELASTIC_RUN_ID', '')}", patience_s=_ANSWER_S)
 
 
 def _note(name: str, value: dict[str, Any]) -> None:

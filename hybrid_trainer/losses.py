@@ -144,8 +144,30 @@ def make_losses(specs: list[TargetSpec], configs: Mapping[str, LossConfig]) -> d
     made = {}
     for spec, config, maker in _makers(specs, configs):
         with own_code(_of(spec, config), maker):
-            made[spec.name] = maker(spec, **config.options)
+            loss = maker(spec, **config.options)
+        made[spec.name] = Own(loss, _of(spec, config), maker) if is_own(maker) else loss
     return made
+
+
+@dataclass(frozen=True)
+class Own:
+    """A plug-in's loss: what goes wrong in it, in training as well, is one line that names it."""
+
+    loss: TaskLoss
+    what: str
+    maker: Callable[..., TaskLoss]
+
+    def __call__(self, raw: Tensor, target: Tensor) -> Tensor:
+        """As the loss itself.
+
+        Raises:
+            ConfigError: it fails, or gives no loss per row; the text says where.
+        """
+        with own_code(self.what, self.maker):
+            loss = self.loss(raw, target)
+        if fault := _shape_fault(loss, len(raw)):
+            raise ConfigError(f"{self.what}: {fault}")
+        return loss
 
 
 def _makers(
@@ -188,11 +210,11 @@ def try_losses(
         raw = raw.to(label.device).requires_grad_()
         with own_code(what, maker), torch.enable_grad():
             loss = made[spec.name](raw, label)
-            fault = _shape_fault(loss, len(label))
-            if fault is None:
-                (slope,) = torch.autograd.grad(loss.sum(), raw, allow_unused=True)
-        fault = fault or _number_fault(loss.detach(), slope, negative=config.negative)
-        if fault is not None:
+            if not loss.requires_grad:
+                cut = "it does not depend on the outputs by operations of torch: nothing could be learned from it"
+                raise ConfigError(f"{what}: {cut}")
+            (slope,) = torch.autograd.grad(loss.sum(), raw, allow_unused=True)
+        if fault := _number_fault(loss.detach(), slope, negative=config.negative):
             raise ConfigError(f"{what}: {fault}")
 
 
@@ -201,8 +223,6 @@ def _shape_fault(loss: object, rows: int) -> str | None:
         return f"it gave a {type(loss).__name__}; it must be a torch.Tensor with a loss per row"
     if loss.shape != (rows,):
         return f"it gave {tuple(loss.shape)} for {rows} rows; it must be ({rows},), a loss per row"
-    if not loss.requires_grad:
-        return "it does not depend on the outputs by operations of torch: nothing could be learned from it"
     return None
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.errors import ProcessGoneError, TrainingError
-from hybrid_trainer.ranks import ALONE, Ranks, local_rank, of_process
+from hybrid_trainer.ranks import ALONE, Ranks, local_rank, of_process, open_store, torchrun_serves
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -65,23 +65,14 @@ def joined() -> Iterator[tuple[Ranks, Store]]:
 
 def _meet(ranks: Ranks) -> Store:
     """Wait until every process is there; torchrun's own store outlives an attempt, hence the attempt's number."""
-    from torch import distributed
-
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
-        server = distributed.TCPStore(  # type: ignore[attr-defined]
-            os.environ["MASTER_ADDR"],
-            int(os.environ["MASTER_PORT"]),
-            is_master=ranks.first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
-            timeout=timedelta(seconds=JOIN_S),
-            wait_for_workers=False,
-        )
+        store = open_store(attempt, patience_s=JOIN_S, serve=ranks.first and not torchrun_serves())
     except RuntimeError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(
             f"process {ranks.rank} finds no way to the others at {where} (MASTER_ADDR, MASTER_PORT)"
         ) from error
-    store = distributed.PrefixStore(f"hybrid_trainer/{attempt}", server)  # type: ignore[attr-defined]
     store.set(f"here/{ranks.rank}", "")
     names = [f"here/{rank}" for rank in range(ranks.size)]
     try:

@@ -42,13 +42,7 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     panel = panel_of(config, table, room)
     if not on_disk(panel.features):
         room = IN_MEMORY  # then everything else fits as well
-    spread = [task for task, loss in config.training.losses.items() if loss.spread]
-    targets = with_spread(build_targets(table, config.active_targets), spread)
-    refuse_own_leaks(table, targets, config.active_targets)
-    refuse_too_large(table, targets)
-    if config.data.shuffle_labels:
-        log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
-        targets = shuffle_labels(targets, config.seed)
+    targets = _labels(config, table)
     independent = config.data.independent_sequences
     clocks = clocks_of(table, max(target.spec.horizon for target in targets), independent=independent)
     rows, unlabelled = _decision_rows(config, table, panel, targets)
@@ -90,16 +84,28 @@ def dataset(config: Config, table: Table, device: torch.device) -> Dataset:
     )
 
 
+def _labels(config: Config, table: Table) -> list[Target]:
+    """The labels of every active target, before the split."""
+    spread = [task for task, loss in config.training.losses.items() if loss.spread]
+    targets = with_spread(build_targets(table, config.active_targets), spread)
+    refuse_own_leaks(table, targets, config.active_targets)
+    refuse_too_large(table, targets)
+    if not config.data.shuffle_labels:
+        return targets
+    log.warning("data.shuffle_labels: every row has another row's label; nothing can be learned from this run")
+    return shuffle_labels(targets, config.seed)
+
+
 def _warn_of_strangers(config: Config, table: Table, split: Split, vocabularies: dict[str, Vocabulary]) -> None:
     """Say what of the split a user may not have meant."""
     for text, count in split.details.get("unused_values", {}).items():
         log.info("data.split.column: %d decision row(s) say '%s': they are looked back on only", count, text)
     known = set(vocabularies[INSTRUMENT].names)
     judged = {table.instruments[code] for code in np.unique(table.instrument[split.rows["valid"]])}
-    if INSTRUMENT in getattr(config.model, "embeddings", {}) and not known & judged:
+    if getattr(config.model, "embeddings", {}).get(INSTRUMENT) is not None and not known & judged:
         log.warning(
             "no instrument of the validation rows is among those of the training rows: the model can only learn the "
-            "latter by heart; leave them out with ~model.embeddings.instrument"
+            "latter by heart; leave them out with model.embeddings.instrument=null"
         )
 
 

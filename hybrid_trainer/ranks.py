@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -148,6 +150,32 @@ def of_process() -> Ranks:
 def launched() -> bool:
     """Whether torchrun, or somebody who sets the same variables, has started this process."""
     return all(os.environ.get(name) for name in _TORCHRUN)
+
+
+def torchrun_serves() -> bool:
+    """Whether torchrun itself keeps the store at MASTER_ADDR, for all attempts."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def open_store(below: str, *, patience_s: float, serve: bool = False) -> Store:
+    """The store at MASTER_ADDR that all processes reach, its keys below a name of ours.
+
+    Args:
+        patience_s: how long an answer may take. serve: whether this process keeps it.
+
+    Raises:
+        RuntimeError: it is not to be reached.
+    """
+    from torch import distributed
+
+    server = distributed.TCPStore(  # type: ignore[attr-defined]
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        is_master=serve,
+        timeout=timedelta(seconds=patience_s),
+        wait_for_workers=False,
+    )
+    return distributed.PrefixStore(f"hybrid_trainer/{below}", server)  # type: ignore[attr-defined]
 
 
 def local_rank() -> int:

@@ -21,7 +21,7 @@ from hybrid_trainer.data.features import select_features
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, UserError
-from hybrid_trainer.inference.files import verify
+from hybrid_trainer.inference.files import verify_named
 from hybrid_trainer.meeting import Plan, training
 from hybrid_trainer.plugins import digests
 from hybrid_trainer.ranks import ALONE, Ranks
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
     from hybrid_trainer.data.dataset import Dataset
     from hybrid_trainer.data.windows import WindowLoader
-    from hybrid_trainer.evaluation.judge import TaskResult
-    from hybrid_trainer.inference.predictor import Predictor
     from hybrid_trainer.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -66,7 +64,7 @@ def train(
     plain = asdict(config)
     text = OmegaConf.to_yaml(plain)
     if config.model.init_from is not None:
-        verify(Path(config.model.init_from))
+        verify_named("model.init_from", config.model.init_from)
     attempts.remember(directory)
     root = Path(config.paths.root)
     with claimed(directory, root=root, config=plain, config_yaml=text, overrides=overrides, made_up=made_up) as run:
@@ -131,10 +129,8 @@ def _run(
     watchers: Sequence[Callback],
 ) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
-    from hybrid_trainer import build, fingerprint, prepare
-    from hybrid_trainer.engine.collect import collect
+    from hybrid_trainer import build, fingerprint, outcome, prepare
     from hybrid_trainer.engine.device import gpus
-    from hybrid_trainer.evaluation import judge, report, task_bests
 
     on = build.machine(config)
     if config.plugins:
@@ -170,29 +166,7 @@ def _run(
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
     trainer.fit(*loaders(config, data, ranks))
 
-    bests = task_bests.task_bests(trainer, build.checkpoint_of(trainer), data, config.training.batch_size)
-    best_epoch = build.load_best(trainer)
-    outputs = collect(trainer.model, data.loader("test", config.training.batch_size), on.precision)
-    oracles = build.oracles(config, data)
-    results = judge.evaluate(data, outputs, config.active_targets, oracles=oracles, own=trainer.own_metrics)
-    results = task_bests.beside(results, bests)
-    write_json(run.report / "metrics.json", judge.as_json(results))
-    report.write_predictions(run.report / "predictions.parquet", data, outputs)
-
-    begun = {"init_from": run.record["init_from"]} if "init_from" in run.record else {}
-    predictor = build.predictor(config, spec, data, trainer, run.provenance | begun)
-    bundle = _save(config, run, data, predictor, results)
-    metrics = trainer.history[best_epoch - 1] | judge.headline(results)
-    reason = trainer.stop_reason or f"{trainer.epoch} of {config.training.epochs} epochs done"
-    _summarise(config, run, trainer, results, best_epoch, bundle)
-    run.finish(
-        "complete",
-        reason,
-        best_epoch=best_epoch,
-        epochs=trainer.epoch,
-        metrics=metrics,
-        bundle=str(bundle),
-    )
+    outcome.finish(config, run, spec, data, trainer, on)
 
 
 def _warn_of_the_machine(config: Config, on: Machine) -> None:
@@ -302,41 +276,3 @@ def _log_split(data: Dataset) -> None:
 def _log_dir(config: Config, run: RunDirectory) -> Path:
     root = config.paths.log_dir
     return run.path / "tensorboard" if root is None else Path(root) / str(run.record["name"])
-
-
-def _save(config: Config, run: RunDirectory, data: Dataset, predictor: Predictor, results: list[TaskResult]) -> Path:
-    from hybrid_trainer import build
-    from hybrid_trainer.evaluation.report import model_card
-    from hybrid_trainer.inference.bundle import publish_bundle, save_bundle
-
-    card = model_card(run.record["name"], data, results, predictor.schema.origin)
-    save_bundle(run.bundle, predictor, build.golden_windows(data), card)
-    published = config.paths.model_save_path
-    if published is None:
-        return run.bundle
-    target = Path(published) / str(run.record["name"])
-    publish_bundle(run.bundle, target)
-    return target
-
-
-def _summarise(
-    config: Config, run: RunDirectory, trainer: Trainer, results: list[TaskResult], best_epoch: int, bundle: Path
-) -> None:
-    from hybrid_trainer import build
-    from hybrid_trainer.evaluation.report import results_table
-    from hybrid_trainer.evaluation.task_bests import line
-
-    log.info("%s", trainer.stop_reason or "all epochs done")
-    log.info("\n%s\n", results_table(results))
-    for result in results:
-        if result.task_best is not None:
-            log.info("%s", line(result))
-    facts: dict[str, Any] = {
-        "best epoch": f"{best_epoch} of {trainer.epoch} (by {build.checkpoint_of(trainer).monitor.metric})",
-        "config": f"{run.path / 'config.yaml'} ({' '.join(run.record['overrides']) or 'defaults'})",
-        "model": bundle,
-        "metrics": run.report / "metrics.json",
-        "log": run.path / "train.log",
-    }
-    for name, value in facts.items():
-        log.info("%-10s %s", name, value)

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hydra.core.config_store import ConfigStore
+from hypothesis import settings
 
 from hybrid_trainer.callbacks.base import EXTRA
 from hybrid_trainer.config.callbacks import CALLBACKS
@@ -41,6 +42,19 @@ atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True
 
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SHARING = (
+    "balancing/test_together",
+    "chaos/",
+    "end_to_end/test_elastic",
+    "end_to_end/test_reshard",
+    "end_to_end/test_resume",
+    "end_to_end/test_target_kinds",
+    "evaluation/",
+    "inference/",
+    "test_check",
+    "test_train.py",
+)
+"""Tests whose fixtures are runs, by how their files begin."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,11 +64,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long sweeps to their own session."""
+    """Leave the long sweeps to their own session, and what shares something dear to one of the workers."""
     skip = pytest.mark.skip(reason="takes minutes: nox -s sweeps")
     for item in items:
         if item.get_closest_marker("long_sweep") and not config.getoption("--sweeps"):
             item.add_marker(skip)
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        for start in SHARING:
+            if name.startswith(start):
+                item.add_marker(pytest.mark.xdist_group(start))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where there is time for hundreds of kills there is for more examples as well."""
+    settings.register_profile("long")
+    if config.getoption("kills") > 8:
+        settings.load_profile("long")
 
 
 def make_config(*overrides: str) -> Config:

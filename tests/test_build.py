@@ -68,6 +68,30 @@ def own_frame(rows: int = 60, labels: list[float | None] | None = None) -> pl.Da
 # The data set.
 
 
+@pytest.mark.parametrize("value", ["inf", "-Infinity", "1e39"])
+@pytest.mark.parametrize("kind", ["{column: own, kind: regression}", "{builder: future, columns: [own], steps: 2}"])
+def test_a_label_that_is_infinite_is_refused_and_harms_no_other_task(tmp_path: Path, kind: str, value: str) -> None:
+    """In float32, which losses are computed in: its square would spoil the other tasks' gradients as well."""
+    texts = ["1.5"] * 59 + [value] + ["2.5"] * 60
+    frame = price_frame(60).with_columns(pl.Series("own", texts))
+    said = r"table\.csv:61: .*(is not a finite number|too large for a)"
+    with pytest.raises(TableError, match=said):
+        make_data(tmp_path, frame, *OWN[:-2], f"data.targets.own={kind}", "model.heads=[own]")
+
+
+def test_what_prices_make_infinite_is_no_label(tmp_path: Path) -> None:
+    """The logarithm of a volatility where nothing moves."""
+    row = pl.int_range(pl.len()).over("instrument")
+    still = price_frame(200).with_columns(
+        pl.when((row > 100) & (row < 130)).then(7.0).otherwise(pl.col(name)).alias(name)
+        for name in ("open", "high", "low", "close")
+    )
+    _, data = make_data(tmp_path, still, *TINY_RUN)
+    known = (data.tensors.mask["volatility"] > 0).view(2, 200)
+    assert bool(known[:, 60:90].all()) and not bool(known[:, 105:115].any())
+    assert bool(data.tensors.targets["volatility"].isfinite().all())
+
+
 def test_a_table_too_short_for_a_window_is_refused_with_both_lengths(tmp_path: Path) -> None:
     message = (
         r"table\.csv: the longest unbroken stretch with all features has 5 rows, but a window needs "
@@ -224,6 +248,8 @@ def test_a_model_spec_says_what_the_data_and_the_config_give(tmp_path: Path) -> 
     assert spec.dims.heads == {"own": 1}
     assert spec.parameters["lstm_layers"] == 2
     assert not {"name", "heads", "time_window"} & set(spec.parameters)
+    off, data = make_data(tmp_path, frame, *OWN, *overrides, "model.embeddings={instrument:null,sector:null}")
+    assert build.model_spec(off, data).parameters["embeddings"] == {"city": 5}
     model = make_trainer(tmp_path, config, data).model
     assert isinstance(model, EnhancedHybridModel)
     assert model.side.context is not None and len(model.recurrent.layers) == 2

@@ -16,6 +16,7 @@ import yaml
 
 from hybrid_trainer.version import __version__
 from tests.conftest import price_frame
+from tests.warm import completed
 
 TINY = (
     "data=csv",
@@ -33,7 +34,9 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 
 
 def cli(folder: Path, *arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run `python -m hybrid_trainer ...` in a folder."""
+    """Run `python -m hybrid_trainer ...` in a folder, in a warm process where no options of python are given."""
+    if not python:
+        return completed(folder, *arguments, env=ENVIRONMENT)
     command = [sys.executable, *python, "-m", "hybrid_trainer", *arguments]
     return subprocess.run(
         command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False

@@ -15,19 +15,10 @@ from torch.nn import functional as F
 from hybrid_trainer.criterion import Criterion, LossParts
 from hybrid_trainer.losses import Pinball
 from hybrid_trainer.types import TargetSpec
+from tests.specs import quantiles_of
 from tests.test_criterion import CPU, RANGE, SIGNAL, batch, loss_and_gradients
 
-QUANTILE = TargetSpec(
-    name="vol",
-    kind="quantile",
-    dim=3,
-    horizon=1,
-    labels=("q0.1", "q0.5", "q0.9"),
-    link="outwards",
-    shift=(0.0,),
-    scale=(1.0,),
-    quantiles=(0.1, 0.5, 0.9),
-)
+QUANTILE = quantiles_of(0.1, 0.5, 0.9, name="vol", shift=0.0, scale=1.0)
 FORECAST = TargetSpec(
     name="load",
     kind="forecast",

@@ -11,22 +11,14 @@ from hypothesis import strategies as st
 
 from hybrid_trainer.links import pinball, to_prediction, to_scaled, to_units
 from hybrid_trainer.types import Link, TargetSpec
+from tests.specs import classes, numbers, quantiles_of
 
 
 def regression(link: Link = "identity", dim: int = 2) -> TargetSpec:
-    return TargetSpec(
-        name="range",
-        kind="regression",
-        dim=dim,
-        horizon=1,
-        labels=tuple("ab"[:dim]),
-        link=link,
-        shift=(10.0, -1.0)[:dim],
-        scale=(2.0, 0.5)[:dim],
-    )
+    return numbers(dim, link, shift=(10.0, -1.0)[:dim], scale=(2.0, 0.5)[:dim])
 
 
-CLASSES = TargetSpec(name="signal", kind="classification", dim=3, horizon=1, labels=("down", "flat", "up"))
+CLASSES = classes(3)
 
 
 def test_the_identity_link_changes_nothing() -> None:
@@ -87,17 +79,7 @@ def test_predictions_from_half_precision_are_float32(dtype: torch.dtype, spec: T
 
 
 def quantile_spec(*quantiles: float) -> TargetSpec:
-    return TargetSpec(
-        name="range",
-        kind="quantile",
-        dim=len(quantiles),
-        horizon=1,
-        labels=tuple(f"q{q:g}" for q in quantiles),
-        link="outwards",
-        shift=(10.0,),
-        scale=(2.0,),
-        quantiles=quantiles,
-    )
+    return quantiles_of(*quantiles, shift=10.0, scale=2.0)
 
 
 def test_quantiles_are_the_median_and_positive_steps_from_it() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid_trainer.config.monitors import Score, Stalls
-from hybrid_trainer.monitor import MeanLoss, Monitor, Quorum, WeightedSum, monitor_of, stopper_of
+from hybrid_trainer.monitor import Monitor, Quorum, monitor_of, stopper_of
+from hybrid_trainer.readings import MeanLoss, WeightedSum
 
 NAN = math.nan
 

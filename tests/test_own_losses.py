@@ -12,12 +12,13 @@ from torch import Tensor
 
 from hybrid_trainer import build, prepare
 from hybrid_trainer.config.losses import LOSS_CONFIGS
+from hybrid_trainer.criterion import Criterion
 from hybrid_trainer.data.sources import load_table
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.extend import LossConfig, loss, metric
 from hybrid_trainer.losses import make_losses, tasks_of_plug_ins, try_losses
 from tests.conftest import make_config
-from tests.engine.helpers import CPU, RANGE, SIGNAL, SPECS
+from tests.engine.helpers import CPU, RANGE, SIGNAL, SPECS, make_panel, whole_batch
 
 LABELS = {"signal": torch.tensor([0, 1, 2, 1]), "range": torch.randn(4, 2, generator=torch.Generator().manual_seed(1))}
 
@@ -68,6 +69,28 @@ def test_one_that_fails_is_one_line_with_its_place() -> None:
     loss("other", kinds=("regression",))(lambda spec, nothing: squares)
     with pytest.raises(ConfigError, match=r"^loss 'other' of task 'range': TypeError: .*missing 1 .*'nothing' \(in "):
         make_losses(SPECS, {"range": LOSS_CONFIGS.get("other", "")()})
+
+
+def test_one_that_fails_in_training_alone_is_one_line_as_well() -> None:
+    def late(raw: Tensor, target: Tensor) -> Tensor:
+        if len(raw) > 4:
+            raise ValueError("more\nthan four")
+        return squares(raw, target) if len(raw) == 4 else squares(raw, target).mean()
+
+    loss("mine", kinds=("regression",))(lambda spec: late)
+    configs = {"range": LOSS_CONFIGS.get("mine", "")()}
+    losses = make_losses(SPECS, configs)
+    try_losses(SPECS, configs, losses, LABELS)
+    criterion = Criterion(SPECS, losses, {}, CPU)
+    panel = make_panel()
+    for rows, said in (
+        (5, r"ValueError: more than four \(.*test_own_losses.py:\d+\)"),
+        (3, r"it gave \(\) for 3 rows; .*"),
+    ):
+        batch = whole_batch(panel, 10, 9 + rows)
+        outputs = {"signal": torch.zeros(rows, 3), "range": torch.zeros(rows, 2)}
+        with pytest.raises(ConfigError, match=f"^loss 'mine' of task 'range': {said}$"):
+            criterion(outputs, batch)
 
 
 def test_classes_and_a_loss_below_zero_that_says_so_pass() -> None:

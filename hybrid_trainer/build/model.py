@@ -20,6 +20,7 @@ from hybrid_trainer.data.own_past import own_scales
 from hybrid_trainer.engine.freezing import freeze
 from hybrid_trainer.engine.inductor import compiled
 from hybrid_trainer.engine.shared import shared
+from hybrid_trainer.inference.files import naming
 from hybrid_trainer.inference.schema import ModelSpec
 from hybrid_trainer.inference.warm_start import Origin, take_over
 from hybrid_trainer.models import NOT_PARAMETERS, InputDims, make_model
@@ -33,7 +34,8 @@ def model_spec(config: Config, data: Dataset) -> ModelSpec:
     parameters = {name: value for name, value in asdict(config.model).items() if name not in NOT_PARAMETERS}
     if "embeddings" in parameters:
         own = {name: data.vocabularies[name].vector_size for name in config.data.categories}
-        parameters["embeddings"] = own | parameters["embeddings"]
+        sizes = own | parameters["embeddings"]
+        parameters["embeddings"] = {name: size for name, size in sizes.items() if size is not None}
     dims = InputDims(
         features=len(data.panel.feature_names),
         context={name: len(columns) for name, columns in data.panel.context_blocks.items()},
@@ -81,7 +83,10 @@ def origin_of(config: Config) -> Origin | None:
     Raises:
         BundleError: it is incomplete or altered.
     """
-    return None if config.model.init_from is None else Origin.read(Path(config.model.init_from))
+    if config.model.init_from is None:
+        return None
+    with naming("model.init_from"):
+        return Origin.read(Path(config.model.init_from))
 
 
 def form_that_learns(

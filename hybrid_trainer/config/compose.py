@@ -41,6 +41,10 @@ CONFIG_MODULE = "hybrid_trainer.conf"
 _PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")  # what hydra/launcher=NAME and hydra/sweeper=NAME pick
 
 
+_TOLD: list[Any] = []
+"""What stands in Hydra's store: putting it there takes almost as long as all the rest of composing."""
+
+
 @cache
 def _run_suffix() -> str:
     """The random end of this process's run directories: two runs started in the same second have two."""
@@ -55,6 +59,9 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
             an option, a file or the command line says wins over them.
     """
     OmegaConf.register_new_resolver("run_suffix", _run_suffix, replace=True)
+    told = [dict(measured), {group: dict(options) for group, options in OPTIONS.items()}, set(OWN)]
+    if told == _TOLD:
+        return
     store = ConfigStore.instance()
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
@@ -71,6 +78,7 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
             store.store(group=f"schema/{group}", name=name, node=node, provider="hybrid_trainer")
     for group, name in OWN:
         store.store(group=group, name=name, node=_option(group, name), provider="hybrid_trainer")
+    _TOLD[:] = told
 
 
 def _option(group: str, name: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def _check_metrics(config: Config) -> None:
 def _check_label_columns(config: Config) -> None:
     inputs = {"data.features": config.data.features, "data.categories": config.data.categories}
     inputs |= {context_key(name): columns for name, columns in config.data.context_blocks.items()}
-    if "instrument" in _embeddings(config) and config.data.instrument:
+    if _embeddings(config).get("instrument") is not None and config.data.instrument:
         inputs["model.embeddings.instrument"] = [config.data.instrument]
     for name, target in config.active_targets.items():
         if not isinstance(target, ColumnTarget) or target.allow_contemporaneous:
@@ -106,8 +106,8 @@ def _check_label_columns(config: Config) -> None:
                 )
 
 
-def _embeddings(config: Config) -> dict[str, int]:
-    found: dict[str, int] = getattr(config.model, "embeddings", {})
+def _embeddings(config: Config) -> dict[str, int | None]:
+    found: dict[str, int | None] = getattr(config.model, "embeddings", {})
     return found
 
 

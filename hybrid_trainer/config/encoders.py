@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid_trainer.config.keys import check_range, key
+from hybrid_trainer.config.keys import check_range, check_sizes, key
 from hybrid_trainer.config.model import TrunkConfig
 from hybrid_trainer.errors import ConfigError
 
@@ -19,8 +19,7 @@ class TcnModelConfig(TrunkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.channels or min(self.channels) < 1:
-            raise ConfigError(f"model.channels: {self.channels} must be one or more positive integers")
+        check_sizes("model.channels", self.channels)
         check_range("model.kernel_size", self.kernel_size, low=2)
 
 
@@ -79,13 +78,8 @@ class MlstmFcnModelConfig(TrunkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.filters or min(self.filters) < 1:
-            raise ConfigError(f"model.filters: {self.filters} must be one or more positive integers")
-        if len(self.kernel_sizes) != len(self.filters) or min(self.kernel_sizes) < 1:
-            raise ConfigError(
-                f"model.kernel_sizes: {self.kernel_sizes} must be {len(self.filters)} positive integers, one for each "
-                f"of model.filters={self.filters}"
-            )
+        check_sizes("model.filters", self.filters)
+        check_sizes("model.kernel_sizes", self.kernel_sizes, ("model.filters", self.filters))
         check_range("model.reduction", self.reduction, low=1)
         check_range("model.lstm_units", self.lstm_units, low=1)
         check_range("model.lstm_dropout", self.lstm_dropout, low=0, high=0.95)

@@ -46,6 +46,15 @@ def check_range(
         raise ConfigError(f"{name}: {value} is out of range; it must be {' and '.join(bounds)}")
 
 
+def check_sizes(name: str, values: list[int], each_of: tuple[str, list[int]] | None = None) -> None:
+    """Raise ConfigError unless they are positive integers, at least one, or one for each of another key's."""
+    if not values or min(values) < 1 or (each_of is not None and len(values) != len(each_of[1])):
+        if each_of is None:
+            raise ConfigError(f"{name}: {values} must be one or more positive integers")
+        other, its = each_of
+        raise ConfigError(f"{name}: {values} must be {len(its)} positive integers, one for each of {other}={its}")
+
+
 def _plain(bound: float) -> str:
     return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid_trainer.config.keys import check_choice, check_range, key
+from hybrid_trainer.config.keys import check_choice, check_range, check_sizes, key
 from hybrid_trainer.errors import ConfigError
 
 
@@ -46,10 +46,10 @@ class ModelConfig:
 class SideInputConfig(ModelConfig):
     """What every family says of the inputs beside the window."""
 
-    embeddings: dict[str, int] = key(
+    embeddings: dict[str, int | None] = key(
         {"instrument": 4},
-        "categorical inputs: NAME: size of its vector; one of data.categories that isn't named gets the root of its "
-        "number of categories, at most 16; 'instrument' can be switched off with ~model.embeddings.instrument",
+        "categorical inputs: NAME: size of its vector, null: it is no input; one of data.categories that isn't named "
+        "gets the root of its number of categories, at most 16",
     )
     use_context: bool = key(True, "use the context columns (data.context) where there are any")
     unknown_rate: float = key(
@@ -119,15 +119,11 @@ class ConvolutionConfig(PooledConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.cnn_filters or min(self.cnn_filters) < 1:
-            raise ConfigError(f"model.cnn_filters: {self.cnn_filters} must be one or more positive integers")
+        check_sizes("model.cnn_filters", self.cnn_filters)
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ConfigError(f"model.kernel_size: {self.kernel_size} must be odd and at least 1")
-        if self.dilations and (len(self.dilations) != len(self.cnn_filters) or min(self.dilations) < 1):
-            raise ConfigError(
-                f"model.dilations: {self.dilations} must be {len(self.cnn_filters)} positive integers, one for each of "
-                f"model.cnn_filters={self.cnn_filters}"
-            )
+        if self.dilations:
+            check_sizes("model.dilations", self.dilations, ("model.cnn_filters", self.cnn_filters))
 
 
 @dataclass(kw_only=True)

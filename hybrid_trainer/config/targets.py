@@ -1,313 +1,39 @@
-"""The config of each target builder: the entries of the open mapping `data.targets`."""
+"""The entries of the open mapping `data.targets`: which builder has which config."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from hybrid_trainer.config.keys import check_choice, check_range, key
-from hybrid_trainer.errors import ConfigError
-from hybrid_trainer.types import Kind
-
-_HORIZONS = "several horizons in place of horizon: the target becomes one per horizon, NAME_1, NAME_5, ..."
-_QUANTILES = "predict these quantiles in place of the number: increasing, 0.5 among them, such as [0.1, 0.5, 0.9]"
-
-
-SIGNAL_CLASSES = {3: ("down", "flat", "up"), 5: ("strong_down", "down", "flat", "up", "strong_up")}
-REGIME_CLASSES = ("bear", "range", "bull")
-BARRIERS = ("stop_loss", "time_out", "take_profit")
-
-
-@dataclass(kw_only=True)
-class TargetConfig:
-    """What every target says; a row's label interval is (t, t + horizon] in bars of its instrument."""
-
-    builder: str = key(
-        "", "which builder makes the labels: signal | volatility | regime | sl_tp | triple_barrier | future | column"
-    )
-    horizon: int = key(5, "how many bars after the decision row the label reaches")
-
-    def __post_init__(self) -> None:
-        check_range("horizon", self.horizon, low=1)
-
-    @property
-    def head_kind(self) -> Kind:
-        """What the head of this target tells."""
-        return "regression"
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """The classes' names; none for numbers, None where only the table knows them."""
-        return ()
-
-    @property
-    def log_volatility(self) -> bool:
-        """Whether the number is the log of a volatility."""
-        return False
-
-    @property
-    def rows_behind(self) -> int:
-        """How many rows before the decision row a label reads, for its unit."""
-        return 0
-
-    @property
-    def number_columns(self) -> list[str]:
-        """The table's columns that are read as numbers for this target."""
-        return []
-
-    @property
-    def label_columns(self) -> list[str]:
-        """The table's columns that are read as classes for this target."""
-        return []
-
-    @property
-    def needs_prices(self) -> bool:
-        """Whether the labels are made from prices, and not from columns that the target names."""
-        return not (self.number_columns or self.label_columns)
-
-
-@dataclass(kw_only=True)
-class PriceTarget(TargetConfig):
-    """A target made from prices."""
-
-    horizons: list[int] | None = key(None, _HORIZONS)  # spread over several entries before this class is made
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.horizons is not None:
-            raise ConfigError(
-                f"horizons: {self.horizons} is for an entry of data.targets, which it spreads over several"
-            )
-
-
-@dataclass(kw_only=True)
-class SignalTarget(PriceTarget):
-    """Classes of the log return over the horizon, divided by its expected standard deviation at t."""
-
-    builder: str = key("signal", "which builder makes the labels")
-    classes: int = key(3, "3 (down, flat, up) or 5 (strong_down, down, flat, up, strong_up)")
-    thresholds: list[float] | None = key(
-        None, "class borders in standard deviations, symmetric around zero; [0.5] for 3 classes, [0.4, 1.2] for 5"
-    )
-    threshold_quantiles: list[float] | None = key(
-        None, "class borders as quantiles of the training rows, in place of thresholds: [0.33, 0.67] for 3 classes"
-    )
-    lookback: int = key(20, "bars of past returns from which the standard deviation at t is taken")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.classes not in (3, 5):
-            raise ConfigError(f"classes: {self.classes} must be 3 or 5")
-        check_range("lookback", self.lookback, low=2)
-        if self.threshold_quantiles is not None:
-            if self.thresholds is not None:
-                raise ConfigError("thresholds: give either thresholds or threshold_quantiles")
-            _check_probabilities("threshold_quantiles", self.threshold_quantiles, self.classes - 1)
-            return
-        if self.thresholds is None:
-            self.thresholds = [0.5] if self.classes == 3 else [0.4, 1.2]
-        want = (self.classes - 1) // 2
-        increasing = all(a < b for a, b in zip([0.0, *self.thresholds], self.thresholds, strict=False))
-        if len(self.thresholds) != want or not increasing:
-            raise ConfigError(f"thresholds: {self.thresholds} must be {want} positive, increasing number(s)")
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """From down to up."""
-        return SIGNAL_CLASSES[self.classes]
-
-    @property
-    def head_kind(self) -> Kind:
-        """Classes."""
-        return "classification"
-
-    @property
-    def rows_behind(self) -> int:
-        """The returns of the standard deviation."""
-        return self.lookback
-
-
-@dataclass(kw_only=True)
-class VolatilityTarget(PriceTarget):
-    """Log of the realised volatility: log sqrt(sum of squared log returns over the horizon)."""
-
-    builder: str = key("volatility", "which builder makes the labels")
-    quantiles: list[float] | None = key(None, _QUANTILES)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_quantiles(self.quantiles)
-
-    @property
-    def log_volatility(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def head_kind(self) -> Kind:
-        """A number, or its quantiles."""
-        return "quantile" if self.quantiles else "regression"
-
-
-@dataclass(kw_only=True)
-class RegimeTarget(PriceTarget):
-    """Bear, range or bull: the signed efficiency ratio (net move / path length) of the horizon."""
-
-    builder: str = key("regime", "which builder makes the labels")
-    horizon: int = key(20, "how many bars after the decision row the label reaches")
-    threshold: float = key(0.2, "an efficiency ratio beyond plus or minus this is a trend")
-    threshold_quantiles: list[float] | None = key(
-        None, "class borders as quantiles of the training rows, in place of threshold: [0.33, 0.67]"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("threshold", self.threshold, above=0, high=1)
-        if self.threshold_quantiles is not None:
-            _check_probabilities("threshold_quantiles", self.threshold_quantiles, 2)
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """Of the three regimes."""
-        return REGIME_CLASSES
-
-    @property
-    def head_kind(self) -> Kind:
-        """Classes."""
-        return "classification"
-
-
-@dataclass(kw_only=True)
-class SlTpTarget(PriceTarget):
-    """Largest adverse and favourable excursion from the close over the horizon, in ATR multiples."""
-
-    builder: str = key("sl_tp", "which builder makes the labels")
-    horizon: int = key(10, "how many bars after the decision row the label reaches")
-    atr_window: int = key(14, "bars of the average true range at t, the unit of both excursions")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("atr_window", self.atr_window, low=1)
-
-    @property
-    def rows_behind(self) -> int:
-        """The bars of the average true range, and the close before them."""
-        return self.atr_window
-
-
-@dataclass(kw_only=True)
-class TripleBarrierTarget(PriceTarget):
-    """Which of three barriers is touched first: stop_loss, time_out or take_profit (Lopez de Prado, 2018, ch. 3)."""
-
-    builder: str = key("triple_barrier", "which builder makes the labels")
-    horizon: int = key(10, "bars after which the position is closed: time_out")
-    take_profit: float = key(2.0, "the upper barrier above the close, in standard deviations of one bar's log return")
-    stop_loss: float = key(2.0, "the lower barrier below the close, in the same unit")
-    lookback: int = key(20, "bars of past returns from which the standard deviation at t is taken")
-    uniqueness_weights: bool = key(
-        False, "weigh a row in the loss by how little its label shares its bars with other labels"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("take_profit", self.take_profit, above=0)
-        check_range("stop_loss", self.stop_loss, above=0)
-        check_range("lookback", self.lookback, low=2)
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """Of the three barriers."""
-        return BARRIERS
-
-    @property
-    def head_kind(self) -> Kind:
-        """Classes."""
-        return "classification"
-
-    @property
-    def rows_behind(self) -> int:
-        """The returns of the standard deviation."""
-        return self.lookback
-
-
-@dataclass(kw_only=True)
-class FutureTarget(TargetConfig):
-    """The next rows of some columns, in one head of steps x columns numbers: a forecast."""
-
-    builder: str = key("future", "which builder makes the labels")
-    horizon: int = key(0, "as many as steps; nothing to set")
-    columns: list[str] = key([], "the table's columns to forecast, as numbers")
-    steps: int = key(1, "how many rows ahead")
-
-    def __post_init__(self) -> None:
-        check_range("steps", self.steps, low=1)
-        if self.horizon not in (0, self.steps):
-            raise ConfigError(
-                f"horizon: {self.horizon} cannot be set for a forecast: its horizon is steps={self.steps}"
-            )
-        self.horizon = self.steps
-        super().__post_init__()
-        if not self.columns:
-            raise ConfigError("columns: name the columns to forecast, such as columns=[load,price]")
-        twice = [column for column in self.columns if self.columns.count(column) > 1]
-        if twice:
-            raise ConfigError(f"columns: '{twice[0]}' is named twice")
-
-    @property
-    def head_kind(self) -> Kind:
-        """Many numbers, judged in scaled units."""
-        return "forecast"
-
-    @property
-    def number_columns(self) -> list[str]:
-        """The columns to forecast."""
-        return self.columns
-
-
-@dataclass(kw_only=True)
-class ColumnTarget(TargetConfig):
-    """A column of the user's table that holds the label of its row; an empty cell means: no label."""
-
-    builder: str = key("column", "which builder makes the labels")
-    horizon: int = key(1, "how many bars after the decision row the label reaches")
-    column: str = key("", "the column with the labels")
-    kind: str = key("", "classification or regression")
-    quantiles: list[float] | None = key(None, f"{_QUANTILES}; for kind=regression")
-    allow_contemporaneous: bool = key(False, "accept a label column that is an input feature as well")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.column:
-            raise ConfigError("column: name the column that holds the labels")
-        if not self.kind:
-            raise ConfigError("kind: say classification or regression")
-        check_choice("kind", self.kind, ["classification", "regression"])
-        _check_quantiles(self.quantiles)
-        if self.quantiles and self.kind == "classification":
-            raise ConfigError("quantiles: classes have none; use kind=regression")
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """What stands in the column."""
-        return None if self.kind == "classification" else ()
-
-    @property
-    def head_kind(self) -> Kind:
-        """Classes, a number, or its quantiles."""
-        if self.kind == "classification":
-            return "classification"
-        return "quantile" if self.quantiles else "regression"
-
-    @property
-    def number_columns(self) -> list[str]:
-        """The label column, where it holds numbers."""
-        return [] if self.kind == "classification" else [self.column]
-
-    @property
-    def label_columns(self) -> list[str]:
-        """The label column, where it holds classes."""
-        return [self.column] if self.kind == "classification" else []
-
+from hybrid_trainer.config.price_targets import (
+    BARRIERS,
+    REGIME_CLASSES,
+    SIGNAL_CLASSES,
+    PriceTarget,
+    RegimeTarget,
+    SignalTarget,
+    SlTpTarget,
+    TripleBarrierTarget,
+    VolatilityTarget,
+)
+from hybrid_trainer.config.table_targets import ColumnTarget, FutureTarget
+from hybrid_trainer.config.target_base import TargetConfig
+
+__all__ = [
+    "BARRIERS",
+    "REGIME_CLASSES",
+    "SIGNAL_CLASSES",
+    "TARGETS",
+    "ColumnTarget",
+    "FutureTarget",
+    "PriceTarget",
+    "RegimeTarget",
+    "SignalTarget",
+    "SlTpTarget",
+    "TargetConfig",
+    "TripleBarrierTarget",
+    "VolatilityTarget",
+    "builder_of",
+]
 
 TARGETS: dict[str, type[TargetConfig]] = {
     "signal": SignalTarget,
@@ -323,18 +49,3 @@ TARGETS: dict[str, type[TargetConfig]] = {
 def builder_of(name: str, entry: dict[str, Any]) -> str:
     """Which builder an entry of data.targets means: the one it names, `column` for a column, else its own name."""
     return str(entry.get("builder") or ("column" if entry.get("column") else name))
-
-
-def _check_probabilities(name: str, given: list[float], count: int | None) -> None:
-    increasing = all(a < b for a, b in zip([0.0, *given], [*given, 1.0], strict=True))
-    if not increasing or (count is not None and len(given) != count):
-        many = "" if count is None else f"{count} "
-        raise ConfigError(f"{name}: {given} must be {many}increasing numbers between 0 and 1")
-
-
-def _check_quantiles(given: list[float] | None) -> None:
-    if given is None:
-        return
-    _check_probabilities("quantiles", given, None)
-    if 0.5 not in given or len(given) < 2:
-        raise ConfigError(f"quantiles: {given} must be two or more, 0.5 among them")

@@ -91,21 +91,11 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
         categories=tuple(config.categories),
         split=config.split.column,
     )
-    required = {
-        "data.timestamp": [config.timestamp],
-        "data.instrument": [config.instrument] if config.instrument else [],
-        "data.columns": list(config.columns.values()),
-        "data.features": config.features,
-        **{context_key(name): list(block) for name, block in context.items()},
-        "data.categories": config.categories,
-        **reads,
-        "data.adjusted_close": [config.adjusted_close] if config.adjusted_close else [],
-        "data.targets": list(dict.fromkeys([*number_labels, *class_labels])),
-        "data.split.column": [config.split.column] if config.split.column else [],
-    }
+    asked = {**_asked(config), **{context_key(name): list(block) for name, block in context.items()}, **reads}
+    asked["data.targets"] = list(dict.fromkeys([*number_labels, *class_labels]))
     lacking = [
         f"{file}: there is no column '{name}' ({key}){did_you_mean(name, columns)}"
-        for key, names in required.items()
+        for key, names in asked.items()
         for name in names
         if name not in columns
     ]
@@ -118,6 +108,22 @@ def layout_for(config: DataConfig, targets: dict[str, TargetConfig], columns: li
     _refuse_known_labels(targets, {*prices.values(), layout.adjusted_close}, reads)
     _refuse_labels_in_context(targets, in_context)
     return layout
+
+
+def _asked(config: DataConfig) -> dict[str, list[str]]:
+    """The columns that keys name themselves, by the keys."""
+    single = {
+        "data.timestamp": config.timestamp,
+        "data.instrument": config.instrument,
+        "data.adjusted_close": config.adjusted_close,
+        "data.split.column": config.split.column,
+    }
+    several = {
+        "data.columns": list(config.columns.values()),
+        "data.features": config.features,
+        "data.categories": config.categories,
+    }
+    return {key: [name] for key, name in single.items() if name} | several
 
 
 def _lacking_prices(missing: list[str], asks: str | None, targets: dict[str, TargetConfig]) -> str:

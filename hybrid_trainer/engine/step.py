@@ -22,7 +22,8 @@ from hybrid_trainer.types import Batch
 class Stepper:
     """Runs batches through a model, with or without learning from them.
 
-    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments nor step counts.
+    A step with a loss or a gradient that is not finite changes nothing: neither weights, moments nor step counts; nor
+    statistics of batch norms, unless it is the end of all.
 
     Args:
         model, criterion, optimizer, precision: what a step is made of; the optimizer is fused.
@@ -70,6 +71,11 @@ class Stepper:
         if not self._scaled:
             optimizer.found_inf = self.watch.flag  # type: ignore[attr-defined]  # what fused kernels look at
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        # What a forward pass moves, such as a batch norm's statistics. Behind a bad step that ends all nobody needs it.
+        self._moved = list(model.buffers()) if skip_bad or self._scaled else []
+        self._before = [
+            torch.empty_like(buffer) for buffer in self._moved
+        ]  # their own memory: a graph replays the copy
 
     def train(self, batches: list[Batch], look: bool = False) -> list[tuple[LossParts, dict[str, Tensor]]]:
         """Learn from the batches of one update; returns each one's losses and detached outputs.
@@ -79,6 +85,7 @@ class Stepper:
         Args:
             look: whether the probe is to look at the last batch.
         """
+        self._keep()
         counts = None
         if len(batches) > 1 or not self.ranks.alone:
             counts = self.criterion.counts(batches)
@@ -95,9 +102,21 @@ class Stepper:
         self.ranks.add_up([sums])
         self.balancing.join(self.ranks, self.scaler)
         self._update(sums, done[0][0].counts if counts is None else counts)
+        self._put_back()
         if self.ema is not None:
             self.ema.update(self.skipped)
         return done
+
+    def _keep(self) -> None:
+        """Remember the model's buffers, in case the step is not taken."""
+        for before, buffer in zip(self._before, self._moved, strict=True):
+            before.copy_(buffer)
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        """Undo what the forward pass did to the buffers, where the step was not taken; waits for nothing."""
+        for before, buffer in zip(self._before, self._moved, strict=True):
+            buffer.copy_(torch.where(self.skipped > 0, before, buffer))
 
     def _seen(self, batch: Batch, counts: Tensor | None) -> tuple[LossParts, dict[str, Tensor]]:
         """Losses and outputs of a batch to learn from, augmented where that is asked for."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid_trainer.errors import BundleError
@@ -40,6 +42,25 @@ def verify(folder: Path) -> dict[str, str]:
     for name in (WEIGHTS, SCALER, SCHEMA, GOLDEN, CARD):
         verify_file(folder, name, digests)
     return digests
+
+
+def verify_named(key: str, folder: str) -> None:
+    """Check the files of the bundle that a config's key names.
+
+    Raises:
+        BundleError: as `verify`; the text names the key.
+    """
+    with naming(key):
+        verify(Path(folder))
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Put a config's key before what is told of the bundle that it names."""
+    try:
+        yield
+    except BundleError as error:
+        raise BundleError(f"{key}: {error}") from error
 
 
 def verify_file(folder: Path, name: str, digests: dict[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
@@ -15,7 +14,7 @@ from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError
-from hybrid_trainer.inference.files import verify
+from hybrid_trainer.inference.files import verify_named
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def _point(overrides: list[str]) -> tuple[DictConfig, Config, Profile | None]:
     config = to_config(tree)
     check_columns(config.data, config.active_targets)
     if config.model.init_from is not None:
-        verify(Path(config.model.init_from))
+        verify_named("model.init_from", config.model.init_from)
     if config.run.id is not None or config.training.resume != "off":
         raise ConfigError("run.id, training.resume: name one run; leave them out of a sweep")
     return tree, config, profile

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.ranks import ALONE, Ranks
 from hybrid_trainer.types import Batch
 from tests.engine.helpers import make_panel, make_stepper, whole_batch
+from tests.groups import in_two_processes
 
 KINDS = ["fixed", "uncertainty", "dwa", "gradnorm", "pcgrad"]
 PANEL = make_panel(unlabelled=0.4)
@@ -67,22 +64,7 @@ def train_in_each_process(folder: str) -> None:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("together")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder)],
-            env={**os.environ, **given, "RANK": str(rank)},
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=200)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+    in_two_processes(folder, train_in_each_process, str(folder))
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -94,7 +76,3 @@ def test_two_processes_balance_as_one(kind: str, together: list[dict[str, Any]])
     for name, value in one["weights"].items():
         torch.testing.assert_close(first["weights"][name], value, rtol=1e-4, atol=1e-5, msg=name)
         assert torch.equal(first["weights"][name], second["weights"][name]), name
-
-
-if __name__ == "__main__":
-    train_in_each_process(sys.argv[1])

@@ -12,29 +12,8 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))  # see callbacks/tensorboard.py
-
-# What a run imports; torch._dynamo: deterministic mode does. None of them uses its threads before it is asked to work.
-WARM = (
-    "torch._dynamo",
-    "tensorboard.summary.writer.record_writer",
-    "matplotlib.pyplot",
-    "skops.io",
-    "polars",
-    "hybrid_trainer.launch",
-    "hybrid_trainer.resume",
-    "hybrid_trainer.build",
-    "hybrid_trainer.prepare",
-    "hybrid_trainer.fingerprint",
-    "hybrid_trainer.evaluation.judge",
-    "hybrid_trainer.evaluation.report",
-    "hybrid_trainer.evaluation.timeline",
-    "hybrid_trainer.engine.collect",
-    "tests.chaos.plans",
-)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WAIT_S = 0.0005
 _HANGS_S = 300.0
@@ -42,8 +21,8 @@ _HANGS_S = 300.0
 
 def main() -> None:
     """Serve until stdin ends."""
-    for name in WARM:
-        importlib.import_module(name)
+    importlib.import_module("tests.warm_imports")
+    importlib.import_module("tests.chaos.plans")
     _say({"ready": os.getpid()})
     for line in sys.stdin:
         order = json.loads(line)

@@ -244,3 +244,8 @@ def test_a_default_entry_of_a_mapping_that_is_removed_stays_away() -> None:
     assert make_config("~model.embeddings.instrument").model.embeddings == {}  # type: ignore[attr-defined]
     assert "volume" not in make_config("~data.columns.volume").data.columns
     assert make_config("model.embeddings.instrument=7").model.embeddings == {"instrument": 7}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("given", ["model.embeddings.instrument=null", "model.embeddings={instrument:null}"])
+def test_an_embedding_is_switched_off_by_null(given: str) -> None:
+    assert make_config(given).model.embeddings == {"instrument": None}  # type: ignore[attr-defined]

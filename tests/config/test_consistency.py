@@ -135,7 +135,7 @@ def test_some_head_must_have_a_weight() -> None:
 
 
 def test_a_label_is_not_the_embedded_instrument() -> None:
-    def with_embeddings(embeddings: dict[str, int]) -> Config:
+    def with_embeddings(embeddings: dict[str, int | None]) -> Config:
         data = UsStocksData(targets={"mine": ColumnTarget(column="Ticker", kind="classification")})
         return config(data=data, model=HybridModelConfig(embeddings=embeddings))
 
@@ -144,6 +144,7 @@ def test_a_label_is_not_the_embedded_instrument() -> None:
         "the input; remove it there, or set data.targets.mine.allow_contemporaneous=true"
     )
     consistency.check(with_embeddings({}))
+    consistency.check(with_embeddings({"instrument": None}))
 
 
 @pytest.mark.parametrize("key", ["features", "context", "categories"])
@@ -181,12 +182,12 @@ def test_a_pattern_is_no_label_column_of_that_name_and_a_named_block_is_looked_a
 
 
 def test_only_the_instrument_and_the_tables_categories_can_be_embedded() -> None:
-    embeddings = {"instrument": 2, "sector": 3}
+    embeddings: dict[str, int | None] = {"instrument": 2, "sector": 3}
     given = config(model=HybridModelConfig(embeddings=embeddings))
     assert refused(given) == "model.embeddings.sector: not a categorical input; known: instrument"
     with_sector = UsStocksData(targets=copy.deepcopy(TARGETS), categories=["sector"])
     consistency.check(config(data=with_sector, model=HybridModelConfig(embeddings=embeddings)))
-    misspelt = HybridModelConfig(embeddings={"sectr": 3})
+    misspelt = HybridModelConfig(embeddings={"sectr": None})
     text = "model.embeddings.sectr: not a categorical input; did you mean 'sector'?"
     assert refused(config(data=with_sector, model=misspelt)) == text
     consistency.check(config(model=HybridModelConfig(embeddings={})))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import threading
 import time
@@ -21,6 +20,7 @@ from hybrid_trainer.data.store import Store, cache_folder
 from hybrid_trainer.data.table import Table
 from hybrid_trainer.errors import ConfigError, TableError
 from tests.conftest import make_config, price_frame
+from tests.warm import CONTEXT, begin
 
 Load = Callable[..., Table]
 
@@ -232,12 +232,11 @@ def _load_in_a_process(path: str, cache: str, barrier: Any, results: Any) -> Non
 
 
 def test_processes_that_make_the_same_table_at_once_all_get_it(load: Load, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(2), context.Queue()
+    barrier, results = CONTEXT.Barrier(2), CONTEXT.Queue()
     arguments = (str(tmp_path / "t.csv"), str(tmp_path / "cache"), barrier, results)
-    processes = [context.Process(target=_load_in_a_process, args=arguments) for _ in range(2)]
+    processes = [CONTEXT.Process(target=_load_in_a_process, args=arguments) for _ in range(2)]
     for process in processes:
-        process.start()
+        begin(process)
     found = [results.get(timeout=120) for _ in processes]
     for process in processes:
         process.join()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.engine.helpers import TINY_RUN
+from tests.groups import environments
+from tests.warm import Child, command, completed
 
 # 273 training rows in batches of 16 and groups of three: the last group is short, and its last batch has one row, so
 # that one of the two processes has none.
@@ -21,28 +21,18 @@ RUN += ["model.dropout=0", "callbacks.resources.enabled=false"]
 
 
 def start(
-    folder: Path, *arguments: str, size: int = 2, missing: tuple[int, ...] = (), python: str = sys.executable
-) -> list[subprocess.Popen[str]]:
-    """Start processes as torchrun would; returns them, the first one first."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            [python, "-m", "hybrid_trainer", *arguments],
-            cwd=folder,
-            env={**os.environ, **given, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(size)
-        if rank not in missing
-    ]
+    folder: Path, *arguments: str, size: int = 2, python: str | None = None
+) -> Sequence[Child | subprocess.Popen[str]]:
+    """Start processes as torchrun would, warm ones but for a `python` of their own; returns them in order."""
+    given = environments(size)
+    if python is None:
+        return [command(folder, *arguments, env=env, merged=True) for env in given]
+    line = [python, "-m", "hybrid_trainer", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return [subprocess.Popen(line, cwd=folder, env=env, text=True, **pipes) for env in given]
 
 
-def together(folder: Path, *arguments: str, size: int = 2, status: int = 0, python: str = sys.executable) -> list[str]:
+def together(folder: Path, *arguments: str, size: int = 2, status: int = 0, python: str | None = None) -> list[str]:
     """What each of the processes has said; all of them end with the same status."""
     processes = start(folder, *arguments, size=size, python=python)
     said = [process.communicate(timeout=300)[0] for process in processes]
@@ -51,7 +41,8 @@ def together(folder: Path, *arguments: str, size: int = 2, status: int = 0, pyth
 
 
 def alone(folder: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "hybrid_trainer", *arguments], cwd=folder, check=True, capture_output=True)
+    done = completed(folder, *arguments)
+    assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def history(run: Path) -> list[dict[str, float]]:

@@ -18,7 +18,8 @@ from hybrid_trainer.data.windows import PanelTensors
 from hybrid_trainer.engine.checkpoint_store import CheckpointStore
 from hybrid_trainer.engine.schedules import Cosine, Plateau, Schedule
 from hybrid_trainer.errors import TrainingError
-from hybrid_trainer.monitor import Monitor, Quorum, WeightedSum
+from hybrid_trainer.monitor import Monitor, Quorum
+from hybrid_trainer.readings import WeightedSum
 from hybrid_trainer.trainer import Trainer
 from tests.engine.helpers import CPU, make_loader, make_panel, make_stepper, weights
 

@@ -106,7 +106,7 @@ VALUES: dict[str, list[str]] = {
     "model.heads": ["[regime]", "[volatility,signal]"],
     "model.init_from": ["run/model"],
     "model.freeze": ["[convolution]", "[heads.head_signal,recurrent,side.*]"],
-    "model.embeddings": ["{}", "{instrument:3}"],
+    "model.embeddings": ["{}", "{instrument:3}", "{instrument:null}"],
     "model.use_context": ["false data.context=[a,b]"],
     "model.unknown_rate": ["0.2", "0.2 data.context=[a,holes]"],
     "model.pooling": ["last", "mean", "attention"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,9 +17,11 @@ from hybrid_trainer import __main__ as main
 from hybrid_trainer import meeting
 from tests.conftest import price_frame
 from tests.end_to_end.processes import RUN, about, alone, history, start, together
+from tests.groups import environments
+from tests.warm import Child
 
 
-def wait_for(file: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(file: Path, process: Child | subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 120
     while not file.exists():
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()
@@ -139,11 +140,7 @@ def test_a_table_that_only_another_process_finds_wrong_is_told_by_that_one(here:
 
 
 def test_a_process_that_never_comes_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"WORLD_SIZE": "3", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    for name, value in given.items():
+    for name, value in environments(3)[0].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(meeting, "JOIN_S", 1.0)
     assert main.run(["describe", "run"]) == 1

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,13 +21,9 @@ from safetensors.numpy import load_file
 from hybrid_trainer.train import train
 from tests.conftest import make_config, price_frame
 from tests.test_command_line import ENVIRONMENT, TINY, cli, refused
+from tests.warm import command
 
 QUIET = (*TINY, "callbacks.tensorboard.enabled=false")
-# A shell that starts the tests in the background lets SIGINT be ignored, which children inherit.
-WITH_SIGINT = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from hybrid_trainer.__main__ import main; main()"
-)
 
 
 def record_of(run: Path) -> dict[str, Any]:
@@ -191,14 +186,7 @@ def test_a_signal_ends_training_with_the_status_interrupted(
     endless = [override for override in QUIET if not override.startswith("training.epochs")]
     endless += ["training.epochs=1000000", "callbacks.early_stopping.enabled=false"]
     arguments = ["--multirun", "seed=0,1", "hydra.launcher.n_jobs=1", *endless] if sweep else endless
-    process = subprocess.Popen(
-        [sys.executable, "-c", WITH_SIGINT, *arguments],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = command(tmp_path, *arguments, env=ENVIRONMENT)
     deadline = time.monotonic() + 240
     while not (histories := list(tmp_path.rglob("history.jsonl"))):
         assert process.poll() is None and time.monotonic() < deadline

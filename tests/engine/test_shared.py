@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from hybrid_trainer.engine.device import choose_precision
 from hybrid_trainer.engine.shared import kept_back, shared
 from hybrid_trainer.ranks import Agreement
 from hybrid_trainer.types import Batch
+from tests.groups import in_two_processes
 
 
 class Small(nn.Module):
@@ -75,26 +73,7 @@ def agree_in_each_process() -> None:
         assert agreement.look(7) == 0
 
 
-@pytest.mark.parametrize("what", ["share_in_each_process", "agree_in_each_process"])
-def test_two_processes(what: str) -> None:
+@pytest.mark.parametrize("work", [share_in_each_process, agree_in_each_process])
+def test_two_processes(work: Callable[[], None], tmp_path: Path) -> None:
     """Gradients are added up, and the trial leaves nothing behind; a signal's number is known one look later."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-W", "ignore:.*torch.jit.*:DeprecationWarning", "-m", __name__, what],
-            env={**os.environ, **given, "RANK": str(rank)},
-            cwd=Path(__file__).parents[2],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    said = [process.communicate(timeout=100)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]]()
+    in_two_processes(tmp_path, work)

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hybrid_trainer.criterion import LossParts
 from hybrid_trainer.engine.device import choose_precision
+from hybrid_trainer.engine.ema import Ema
+from hybrid_trainer.engine.optimizers import make_optimizer
 from hybrid_trainer.engine.step import Stepper
 from hybrid_trainer.engine.tally import EpochTally
 from hybrid_trainer.types import Batch
-from tests.engine.helpers import CPU, make_loader, make_panel, make_stepper, same, weights, whole_batch
+from tests.engine.helpers import CPU, FEATURES, make_loader, make_panel, make_stepper, same, weights, whole_batch
 
 PRECISIONS = ["fp32", "bf16", "fp16"]
 BATCH = whole_batch(make_panel(), 10, 25)
@@ -245,6 +247,39 @@ def test_a_step_with_its_losses_and_metrics_waits_for_nothing(
         one(torch.arange(18, 26))
     with NoSync(), pytest.raises(AssertionError, match="_local_scalar_dense"):
         stepper.counts(moves=True)  # so the mode would have seen it
+
+
+class Normed(nn.Module):
+    """A model behind a batch norm of its windows' features."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(FEATURES)
+        self.model = model
+
+    def forward(self, x: Tensor, context: None, ids: Tensor) -> dict[str, Tensor]:
+        outputs: dict[str, Tensor] = self.model(self.norm(x.mT).mT, context, ids)
+        return outputs
+
+
+@pytest.mark.parametrize(("precision", "skip_bad"), [("fp32", True), ("fp16", False), ("fp16", True)])
+def test_a_step_that_is_not_taken_moves_no_batch_norm(precision: str, skip_bad: bool) -> None:
+    of = make_stepper(precision=precision, skip_bad=skip_bad)
+    model = Normed(of.model)
+    optimizer = make_optimizer("sgd", model, learning_rate=0.01, weight_decay=0.0, momentum=0.0)
+    average = Ema(model, 0.5)
+    stepper = Stepper(model, of.criterion, optimizer, of.precision, 1.0, skip_bad=skip_bad, ema=average)
+    step(stepper)
+    before = weights(model), weights(average.model)
+    assert model.norm.num_batches_tracked == 1
+    targets = {"signal": BATCH.targets["signal"], "range": BATCH.targets["range"] + math.inf}
+    step(stepper, replace(BATCH, x=BATCH.x * math.nan, targets=targets))
+    assert stepper.skipped == 1
+    assert same((weights(model), weights(average.model)), before)
+    stepper.watch.reset()  # as the next epoch does: a bad step may have been the end of all
+    step(stepper)
+    assert model.norm.num_batches_tracked == 2
+    assert not same(weights(model), before[0])
 
 
 def test_frozen_weights_stay() -> None:

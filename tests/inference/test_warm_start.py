@@ -185,8 +185,11 @@ def test_an_altered_or_missing_model_is_told_before_a_run_begins(trained: Traine
         stream.write(b"\1")
     for folder, said in ((tmp_path / "model", "the file was altered"), (tmp_path / "none", "there is no such folder")):
         config = config_of(trained, f"model.init_from={folder}", f"paths.root={tmp_path}")
-        with pytest.raises(BundleError, match=said):
+        told = f"^model.init_from: {folder}.*: {said}"
+        with pytest.raises(BundleError, match=told):
             train(config, tmp_path / "run", [])
+        with pytest.raises(BundleError, match=told):
+            build.origin_of(config)
         assert not (tmp_path / "run").exists()
 
 

@@ -16,8 +16,11 @@ from tests.conftest import make_config
 from tests.data.tables import price_table, random_prices
 
 CPU = torch.device("cpu")
+LONG = settings.get_current_profile_name() == "long"
 CHAIN = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=40 if LONG else 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
 

@@ -19,27 +19,9 @@ from hybrid_trainer.links import to_scaled, to_units
 from hybrid_trainer.metrics import streaming
 from hybrid_trainer.metrics.streaming import ClassificationMetric, RegressionMetric, metric_for
 from hybrid_trainer.types import METRICS, Link, TargetSpec
+from tests.specs import classes, numbers, quantiles_of
 
 CPU = torch.device("cpu")
-
-
-def classes(count: int) -> TargetSpec:
-    return TargetSpec(
-        name="signal", kind="classification", dim=count, horizon=1, labels=tuple(f"c{i}" for i in range(count))
-    )
-
-
-def numbers(dim: int, link: Link = "identity") -> TargetSpec:
-    return TargetSpec(
-        name="range",
-        kind="regression",
-        dim=dim,
-        horizon=1,
-        labels=tuple(f"n{i}" for i in range(dim)),
-        link=link,
-        shift=tuple(0.5 * i - 1 for i in range(dim)),
-        scale=tuple(0.25 + i for i in range(dim)),
-    )
 
 
 def measure(spec: TargetSpec, raw: Tensor, target: Tensor, mask: Tensor, batch_size: int = 1000) -> dict[str, float]:
@@ -249,20 +231,6 @@ def test_half_precision_outputs_are_measured_as_they_are(dtype: torch.dtype) -> 
 def test_the_kind_of_a_task_picks_its_metric() -> None:
     assert isinstance(metric_for(classes(2), CPU), ClassificationMetric)
     assert isinstance(metric_for(numbers(2), CPU), RegressionMetric)
-
-
-def quantiles_of(*quantiles: float) -> TargetSpec:
-    return TargetSpec(
-        name="range",
-        kind="quantile",
-        dim=len(quantiles),
-        horizon=1,
-        labels=tuple(f"q{q:g}" for q in quantiles),
-        link="outwards",
-        shift=(-1.0,),
-        scale=(0.25,),
-        quantiles=quantiles,
-    )
 
 
 def forecast_of(dim: int) -> TargetSpec:
