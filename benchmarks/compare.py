@@ -3,14 +3,15 @@
     python benchmarks/compare.py [--runs 10000] [--real 200] [--folder DIR] [--json FILE]
 
 First a random search of made-up runs, a record of a real run's size each, one in a hundred of them damaged: the table
-is made of their run.json alone. Then runs that have kept their test rows as well (500 days of five instruments, four tasks),
-all of them shown, with bootstrap intervals: 2 s and 300 MB are the bounds of the one, 10 s of the other.
+is made of their run.json alone. Then runs that have kept their test rows as well (500 days of five instruments, four
+tasks), all of them shown, with bootstrap intervals: 2 s and 300 MB are the bounds of the one, 10 s of the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -34,7 +35,8 @@ MEASURE = """
 import resource, sys
 from hybrid_trainer.__main__ import run
 status = run(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_maxrss // 1024, used.ru_utime + used.ru_stime, file=sys.stderr)
 sys.exit(status)
 """
 
@@ -98,20 +100,21 @@ def write_tested(folder: Path) -> None:
 
 
 def measure(folder: Path, *options: str) -> dict[str, float]:
-    """Seconds and peak MiB of one command."""
+    """Seconds, those on a processor, and peak MiB of one command, with one thread."""
     began = time.perf_counter()
     line = [sys.executable, "-c", MEASURE, "compare", str(folder), *options]
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
-    return {"seconds": round(time.perf_counter() - began, 2), "peak_mib": int(done.stderr)}
+    one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+    done = subprocess.run(line, check=True, capture_output=True, text=True, env=os.environ | one)
+    seconds = round(time.perf_counter() - began, 2)
+    peak, cpu = map(float, done.stderr.split())
+    return {"seconds": seconds, "cpu_seconds": round(cpu, 2), "peak_mib": peak}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--real", type=int, default=200)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where the runs are made; default: a temporary folder"
-    )
+    parser.add_argument("--folder", type=Path, default=None, help="where the runs are made; else temporary")
     parser.add_argument("--json", type=Path, help="write the results here as well")
     options = parser.parse_args()
     found: dict[str, dict[str, float]] = {}
@@ -129,7 +132,8 @@ def main() -> None:
         ):
             measure(folder, *arguments)  # once before, so that the disk isn't measured
             found[title] = measure(folder, *arguments)
-            print(f"{title:<40} {found[title]['seconds']:6.2f} s {found[title]['peak_mib']:6.0f} MiB", flush=True)
+            seconds, cpu, peak = found[title].values()
+            print(f"{title:<36} {seconds:6.2f} s ({cpu:.2f} on a processor) {peak:6.0f} MiB", flush=True)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 

@@ -1,9 +1,9 @@
 """`--where 'model.lstm_units >= 64 and valid/loss < 1'`: which runs are compared. The text is parsed, never run.
 
 There are comparisons (== != < <= > >= in, not in) of keys, metrics, `run` and `status` with values, joined by and, or,
-not. A name is a key or a metric as the table shows it, or as much of a key's end as no other key has; one that is no Python
-name goes into key('test/5d/r2'). A word that is no name is text: `model.name == hybrid`. A run that hasn't got what a
-comparison asks for doesn't fulfil it.
+not. A name is a key or a metric as the table shows it, or as much of a key's end as no other key has; one that Python
+would not read as a name goes into key('test/5d/r2'). A word that is no name is text: `model.name == hybrid`. A run that
+hasn't got what a comparison asks for doesn't fulfil it.
 """
 
 from __future__ import annotations
