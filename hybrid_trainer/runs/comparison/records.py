@@ -2,7 +2,7 @@
 
 Our records are written with an indent of two: a line that begins with two spaces and a quote begins an entry of the
 record (no string of JSON holds a line break), one with four a section of the config, one with six a key of a section.
-The text is cut there, entries that nobody needs stay text, and what two runs say alike is parsed once. Any other layout is
+The text is cut there, what nobody needs stays text, and what two runs say alike is parsed once. Any other layout is
 parsed as a whole, and so is whatever seems damaged.
 """
 
