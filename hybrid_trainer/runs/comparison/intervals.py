@@ -150,12 +150,12 @@ def _fold(
 
 def _common(runs: Sequence[TaskRows]) -> list[NDArray[np.int64]]:
     """Where in each run the rows are that all of them have: (R,) each, in one order."""
+    if any(run.keys.schema != runs[0].keys.schema for run in runs[1:]):
+        raise RunDirError("the clocks differ: times of one kind and of another")
     if all(run.keys.equals(runs[0].keys) for run in runs[1:]):
         return [np.arange(len(runs[0].keys))] * len(runs)
     shared = runs[0].keys.with_row_index("0")
     for number, run in enumerate(runs[1:], start=1):
-        if run.keys.schema != runs[0].keys.schema:
-            raise RunDirError("the clocks differ: times of one kind and of another")
         shared = shared.join(run.keys.with_row_index(str(number)), on=run.keys.columns, maintain_order="left")
     return [shared[str(number)].cast(pl.Int64).to_numpy() for number in range(len(runs))]
 

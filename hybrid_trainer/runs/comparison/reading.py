@@ -55,7 +55,10 @@ def find_runs(folder: Path) -> Iterator[Run]:
             yield _damaged(Path(place), error)
             continue
         if LEDGER in names:
-            yield from jobs(Path(place))
+            try:
+                yield from jobs(Path(place))
+            except OSError as error:
+                yield _damaged(Path(place), error)
         waiting += [f"{place}/{name}" for name in sorted(names, reverse=True) if names[name]]
 
 
@@ -95,5 +98,7 @@ def _run(path: Path, content: bytes) -> Run:
 
 
 def _damaged(path: Path, error: Exception) -> Run:
-    what = f"the entry {error} is missing" if isinstance(error, KeyError) else error
-    return Run(path=path, status="damaged", reason=f"{RECORD}: {what}", config={}, metrics={})
+    what = f"{RECORD}: the entry {error} is missing" if isinstance(error, KeyError) else f"{RECORD}: {error}"
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}"
+    return Run(path=path, status="damaged", reason=what, config={}, metrics={})
