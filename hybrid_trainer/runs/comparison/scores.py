@@ -72,7 +72,7 @@ def _classification(metric: str, sums: Array) -> Array:
         return _mean_where(true + told > 0, 2 * hits, true + told)
     covariance = hits.sum(axis=-1) * n - (true * told).sum(axis=-1)  # Gorodkin, 2004
     spread = np.sqrt((n**2 - (told**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1)))
-    return np.divide(covariance, spread, out=np.zeros_like(n), where=spread > 0)
+    return np.asarray(np.divide(covariance, spread, out=np.zeros_like(n), where=spread > 0))
 
 
 def _mean_where(counts: NDArray[np.bool_], above: Array, below: Array) -> Array:
