@@ -54,7 +54,7 @@ def _curves(
 
 
 def thinned(count: int, most: int) -> Sequence[int]:
-    """At most `most` (two at least) of the indices 0 ... count - 1, evenly spaced, the first and the last among them."""
+    """At most `most` (two at least) of the indices 0 ... count - 1, evenly spaced, both ends among them."""
     most = max(most, 2)
     if count <= most:
         return range(count)

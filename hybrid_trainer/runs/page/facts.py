@@ -1,4 +1,4 @@
-"""What a page says of runs beside their curves, in columns: names, statuses, configs, metrics, and what follows of them."""
+"""What a page says of runs beside their curves, in columns: statuses, configs, metrics, and what follows of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def facts(runs: list[Run], metric: str, objectives: list[str]) -> dict[str, Any]
     return {
         "metric": metric,
         "objectives": objectives if len(objectives) > 1 else [],
-        "falling": [name for name in dict.fromkeys([*names, metric, *objectives]) if name.rpartition("/")[2] in falling],
+        "falling": [
+            name for name in dict.fromkeys([*names, metric, *objectives]) if name.rpartition("/")[2] in falling
+        ],
         "undirected": [name for name in names if name.rpartition("/")[2] in JUDGED_BY],
         "detailed": DETAILED,
         "root": root,

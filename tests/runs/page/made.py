@@ -29,7 +29,7 @@ def write_history(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def many(folder: Path, count: int, epochs: int = 20) -> list[Run]:
-    """Runs of a search over six keys, one in fifty failed and one in fifty damaged, each with a history of 30 metrics."""
+    """Runs of a search over six keys, each with a history of 20 metrics; one in fifty failed, one in fifty damaged."""
     generator = np.random.default_rng(0)
     tasks = ("signal", "volatility", "regime")
     names = [f"{part}/{task}/{name}" for part in ("train", "valid") for task in tasks for name in ("loss", "r2", "mae")]

@@ -33,7 +33,9 @@ def small(tab: Tab, tmp_path: Path) -> Tab:
         write_history(folder, [{"epoch": epoch, "valid/loss": loss + 1 / epoch} for epoch in (1, 2, 3)])
         metrics = {"valid/loss": loss, "test/x/r2": 1 / loss}
         runs.append(run(folder, config={"model.units": units, "model.cell": "gru"}, metrics=metrics))
-    bad = run(tmp_path / "<img src=x onerror=alert(1)>", status="failed", reason="<b>gone</b>", config={"model.units": 8})
+    bad = run(
+        tmp_path / "<img src=x onerror=alert(1)>", status="failed", reason="<b>gone</b>", config={"model.units": 8}
+    )
     return opened(tab, tmp_path / "page.html", [*runs, bad], ["valid/loss", "test/x/r2"])
 
 
@@ -46,7 +48,9 @@ def opened(tab: Tab, file: Path, runs: list[Any], objectives: list[str]) -> Tab:
 
 
 def names(tab: Tab) -> list[str]:
-    found: list[str] = tab.ask("[...document.querySelectorAll('#table tr.row')].map((row) => row.children[1].textContent)")
+    found: list[str] = tab.ask(
+        "[...document.querySelectorAll('#table tr.row')].map((row) => row.children[1].textContent)"
+    )
     return found
 
 
@@ -125,7 +129,9 @@ def test_a_click_on_a_row_takes_its_curve_away_and_brings_it_back(small: Tab) ->
 
 
 def test_a_and_b_show_what_differs(small: Tab) -> None:
-    cells = "[...document.querySelector('#diff tbody').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    cells = (
+        "[...document.querySelector('#diff tbody').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
     assert small.ask(cells) == [["model.units", "8", "16"]]
     row = "[...document.querySelectorAll('#table tr.row')][2]"
     small.ask(f"{row}.querySelector('[data-side=b]').click()")
@@ -139,7 +145,11 @@ def test_a_and_b_show_what_differs(small: Tab) -> None:
 
 def test_one_damaged_run_alone_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path / "page.html", [run("a", status="damaged", reason="run.json: gone", config={})], [])
-    for chart, words in (("curves", "No run has a history"), ("parallel", "No complete run"), ("importance", "No run has")):
+    for chart, words in (
+        ("curves", "No run has a history"),
+        ("parallel", "No complete run"),
+        ("importance", "No run has"),
+    ):
         tab.ask(f"document.getElementById('{chart}').scrollIntoView()")
         tab.wait_for(f"document.querySelector('#{chart} .empty')")
         assert words in tab.ask(f"document.getElementById('{chart}').textContent")

@@ -58,7 +58,9 @@ def test_a_page_is_one_file_that_carries_everything_and_asks_no_host(tmp_path: P
     assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) & 0o444
 
 
-@pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "<!-- put style -->", '"\\\u2028é', "<!--<script>"])
+@pytest.mark.parametrize(
+    "text", ["</script><script>alert(1)</script>", "<!-- put style -->", '"\\\u2028é', "<!--<script>"]
+)
 def test_no_text_of_a_run_ends_the_data_or_is_markup(tmp_path: Path, text: str) -> None:
     name = text.replace("/", "∕")  # a folder's name has no slash
     bad = run(name, config={text: text}, status="failed", reason=text, metrics={text: 1.0})
@@ -95,13 +97,13 @@ def test_runs_come_best_first_and_those_without_the_metric_last(tmp_path: Path) 
 def test_configs_are_columns_and_what_is_the_same_stands_there_once(tmp_path: Path) -> None:
     one = run("a", 1.0, config={"seed": 0, "model.units": 8, "model.heads": ["x"], "paths.root": "here", "run.id": "a"})
     two = run("b", 2.0, config={"seed": 0, "model.units": 16, "model.heads": ["x"], "paths.root": "there"})
-    three = run("c", 3.0, config={"seed": 0, "model.units": 8, "model.heads": ["x"], "model.more": None})
+    three = run("c", 3.0, config={"seed": 0, "model.units": 8, "model.heads": ["x"], "model.more": 1})
     damaged = run("d", status="damaged", reason="run.json: gone\nat all", config={})
     facts, _ = data(written(tmp_path, one, two, three, damaged))
     assert facts["same"] == {"seed": 0, "model.heads": ["x"]}
     assert facts["config"] == {
         "model.units": {"values": [8, 16], "of": [0, 1, 0, -1]},
-        "model.more": {"values": [None], "of": [-1, -1, 0, -1]},
+        "model.more": {"values": [1], "of": [-1, -1, 0, -1]},
     }
     assert facts["readable"] == [True, True, True, False]
     assert facts["keys"] == ["model.units", "model.more"]
@@ -134,7 +136,10 @@ def test_the_front_is_that_of_complete_runs_with_all_objectives(tmp_path: Path) 
 
 
 def test_metrics_of_plug_ins_have_their_own_direction(tmp_path: Path) -> None:
-    runs = [run(name, metrics={"valid/x/regret": value}, falling=frozenset({"regret"})) for name, value in (("a", 2.0), ("b", 1.0))]
+    runs = [
+        run(name, metrics={"valid/x/regret": value}, falling=frozenset({"regret"}))
+        for name, value in (("a", 2.0), ("b", 1.0))
+    ]
     facts, _ = data(written(tmp_path, *runs, metric="valid/x/regret"))
     assert facts["runs"] == ["b", "a"]
     assert facts["falling"] == ["valid/x/regret"]
