@@ -6,6 +6,16 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const CATEGORIES = ["#3b78d8", "#e07b27", "#2a9d6a", "#c9423a", "#8757c2", "#8c6239", "#d05fa6", "#7f8791", "#a3a11f", "#1ba6b8"];
 const SCALE = ["#440154", "#433982", "#30678d", "#218f8b", "#36b677", "#8ed542", "#d9d62b"]; // viridis, but for its palest end
 
+// plotly has a button that uploads a chart; this page sends nothing anywhere.
+const PLOTLY = {
+  displaylogo: false,
+  responsive: true,
+  displayModeBar: "hover",
+  showSendToCloud: false,
+  plotlyServerURL: "",
+  modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"],
+};
+
 function chart(id, draw, ...events) {
   charts.set(id, { draw, stale: true, visible: false });
   for (const event of events) document.addEventListener(event, () => stale(id));
@@ -54,8 +64,9 @@ function layout(more) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, -apple-system, 'Segoe UI', sans-serif", size: 12, color: themeColour("ink") },
     hoverlabel: { bgcolor: themeColour("panel"), bordercolor: themeColour("line"), font: { color: themeColour("ink") }, align: "left", namelength: -1 },
-    margin: { l: 60, r: 20, t: 12, b: 48 },
+    margin: { l: 60, r: 20, t: 34, b: 48 },
     legend: { font: { size: 11 } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: themeColour("muted"), activecolor: themeColour("ink") },
     ...more,
   };
 }
@@ -63,7 +74,7 @@ function layout(more) {
 function plot(id, traces, more) {
   const place = document.getElementById(id);
   if (!place.classList.contains("js-plotly-plot")) place.replaceChildren(); // words of an empty chart
-  Plotly.react(place, traces, layout(more), { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
+  Plotly.react(place, traces, layout(more), PLOTLY);
 }
 
 function emptyChart(id, words) {

@@ -12,7 +12,9 @@ function startParallel() {
 
 function drawParallel() {
   const metric = parallelMetric.value;
+  const sign = falling.has(metric) ? -1 : 1;
   const runs = state.shown.filter((run) => FACTS.status[run] === "complete" && metricValue(run, metric) !== undefined);
+  runs.sort((one, other) => sign * (metricValue(one, metric) - metricValue(other, metric))); // the best on top of the others
   const keys = axisKeys(runs);
   const most = keys.length > MOST_AXES ? `; ${MOST_AXES} of the ${keys.length} keys that differ` : "";
   say("parallel-note", runs.length ? `${count(runs.length, "complete run", "complete runs")} of the table${most}; drag along an axis to pick lines, drag a name to move its axis` : "");
@@ -62,7 +64,7 @@ function dimension(key, runs) {
     const decades = distinct[0] > 0 && distinct.at(-1) / distinct[0] >= 100;
     const scaled = decades ? Math.log10 : (value) => value;
     const ticks = distinct.length <= 8 ? distinct : decades ? powersOfTen(distinct[0], distinct.at(-1)) : null;
-    return { label, values: values.map(scaled), ...(ticks && { tickvals: ticks.map(scaled), ticktext: ticks.map((tick) => String(Number(tick.toPrecision(4)))) }) };
+    return { label, values: values.map(scaled), ...(ticks && { tickvals: ticks.map(scaled), ticktext: ticks.map(tickText) }) };
   }
   const texts = values.map((value) => (value === undefined ? "–" : text(value)));
   const distinct = [...new Set(texts)].sort(collator.compare);
@@ -70,6 +72,10 @@ function dimension(key, runs) {
   const step = Math.ceil(distinct.length / MOST_TICKS);
   const ticks = distinct.filter((_, place) => place % step === 0);
   return { label, values: texts.map((one) => places.get(one)), tickvals: ticks.map((one) => places.get(one)), ticktext: ticks.map((one) => escaped(clipped(one, 18))) };
+}
+
+function tickText(number) {
+  return number !== 0 && Math.abs(number) < 1e-3 ? number.toExponential(2).replace(/\.?0*e/, "e") : String(Number(number.toPrecision(4)));
 }
 
 function powersOfTen(least, greatest) {

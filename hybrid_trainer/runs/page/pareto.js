@@ -29,7 +29,7 @@ function drawPareto() {
   ], {
     height: 380,
     hovermode: "closest",
-    legend: { orientation: "h", y: 1.08 },
+    legend: { orientation: "h", y: 1.1 },
     xaxis: axis(`${x} (${falling.has(x) ? "smaller" : "greater"} is better)`),
     yaxis: axis(`${y} (${falling.has(y) ? "smaller" : "greater"} is better)`),
   });

@@ -39,7 +39,7 @@ function startTable() {
 function width(column) {
   const longest = FACTS.runs.reduce((most, _, run) => Math.max(most, column.text(run).length), 4);
   const head = Math.min(column.name.length, Math.max(14, column.name.length / 2)); // long names take two lines
-  return Math.round(Math.max(Math.min(longest, LONGEST), head) * 7.8) + 26;
+  return Math.round(Math.max(Math.min(longest, LONGEST), head) * 8.4) + 28; // px of a wide letter, and room for the arrow
 }
 
 function head(column) {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.runs.page.chromium import CHROMIUM, Tab, browsing
 from tests.runs.page.made import many, run, write_history
 
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
+BAD = "<img src=x onerror=alert(1)>"
 FIRST = "document.querySelector('#table tr.row').children"
 DRAWN = "document.querySelector('#{}.js-plotly-plot .main-svg')"
 
@@ -24,25 +24,24 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         yield tab
 
 
-@pytest.fixture
-def small(tab: Tab, tmp_path: Path) -> Tab:
-    """Four runs: three complete ones and a failed one whose name and reason look like markup."""
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page about four runs: three complete ones and a failed one whose name and reason look like markup."""
+    folder = tmp_path_factory.mktemp("runs")
     runs = []
     for number, (loss, units) in enumerate(((3.0, 64), (1.0, 8), (2.0, 16))):
-        folder = tmp_path / f"run{number}"
-        write_history(folder, [{"epoch": epoch, "valid/loss": loss + 1 / epoch} for epoch in (1, 2, 3)])
+        path = folder / f"run{number}"
+        write_history(path, [{"epoch": epoch, "valid/loss": loss + 1 / epoch} for epoch in (1, 2, 3)])
         metrics = {"valid/loss": loss, "test/x/r2": 1 / loss}
-        runs.append(run(folder, config={"model.units": units, "model.cell": "gru"}, metrics=metrics))
-    bad = run(
-        tmp_path / "<img src=x onerror=alert(1)>", status="failed", reason="<b>gone</b>", config={"model.units": 8}
-    )
-    return opened(tab, tmp_path / "page.html", [*runs, bad], ["valid/loss", "test/x/r2"])
+        runs.append(run(path, config={"model.units": units, "model.cell": "gru"}, metrics=metrics))
+    bad = run(folder / BAD, status="failed", reason="<b>gone</b>", config={"model.units": 8})
+    write_page(folder / "page.html", [*runs, bad], "valid/loss", ["valid/loss", "test/x/r2"])
+    return folder / "page.html"
 
 
-def opened(tab: Tab, file: Path, runs: list[Any], objectives: list[str]) -> Tab:
-    write_page(file, runs, "valid/loss", objectives)
-    tab.requested.clear()
-    tab.errors.clear()
+@pytest.fixture
+def small(tab: Tab, file: Path) -> Tab:
+    """That page, opened anew."""
     tab.open(file)
     return tab
 
@@ -69,39 +68,35 @@ def filter_by(tab: Tab, words: str) -> list[str]:
 
 
 def test_a_click_sorts_another_one_turns_and_a_third_goes_back(small: Tab) -> None:
-    bad = "<img src=x onerror=alert(1)>"
-    assert names(small) == ["run1", "run2", "run0", bad]
-    assert sort_by(small, "model.units") == ["run1", bad, "run2", "run0"]
-    assert sort_by(small, "model.units") == ["run0", "run2", "run1", bad]
-    assert sort_by(small, "model.units") == ["run1", "run2", "run0", bad]
-    assert sort_by(small, "test/x/r2") == ["run1", "run2", "run0", bad]  # greater is better: first at once
-    assert sort_by(small, "test/x/r2") == ["run0", "run2", "run1", bad]  # what is missing stays last
+    assert names(small) == ["run1", "run2", "run0", BAD]
+    assert sort_by(small, "model.units") == ["run1", BAD, "run2", "run0"]
+    assert sort_by(small, "model.units") == ["run0", "run2", "run1", BAD]
+    assert sort_by(small, "model.units") == ["run1", "run2", "run0", BAD]
+    assert sort_by(small, "test/x/r2") == ["run1", "run2", "run0", BAD]  # greater is better: first at once
+    assert sort_by(small, "test/x/r2") == ["run0", "run2", "run1", BAD]  # what is missing stays last
     assert small.ask("document.querySelector('#table th[aria-sort]').getAttribute('aria-sort')") == "ascending"
 
 
-@pytest.mark.parametrize(
-    ("words", "left"),
-    [
-        ("run", ["run1", "run2", "run0"]),
-        ("RUN2", ["run2"]),
-        ("units>=16", ["run2", "run0"]),
-        ("model.units<64 complete", ["run1", "run2"]),
-        ("status!=complete", ["<img src=x onerror=alert(1)>"]),
-        ("cell=gru loss<1.5", ["run1"]),
-        ("nothing=like", []),
-    ],
-)
-def test_the_filter_looks_for_words_and_compares_columns(small: Tab, words: str, left: list[str]) -> None:
-    assert filter_by(small, words) == left
+def test_the_filter_looks_for_words_and_compares_columns(small: Tab) -> None:
+    for words, left in {
+        "run": ["run1", "run2", "run0"],
+        "RUN2": ["run2"],
+        "units>=16": ["run2", "run0"],
+        "model.units<64 complete": ["run1", "run2"],
+        "status!=complete": [BAD],
+        "cell=gru loss<1.5": ["run1"],
+        "nothing=like": [],
+    }.items():
+        assert filter_by(small, words) == left, words
 
 
 def test_a_status_can_be_left_out(small: Tab) -> None:
     small.ask("document.querySelector('#statuses .complete').click()")
-    assert names(small) == ["<img src=x onerror=alert(1)>"]
+    assert names(small) == [BAD]
     assert small.ask("document.getElementById('count').textContent") == "1 of 4 runs"
 
 
-def test_texts_of_runs_are_texts_and_no_host_is_asked(small: Tab, tmp_path: Path) -> None:
+def test_texts_of_runs_are_texts_and_no_host_is_asked(small: Tab, file: Path) -> None:
     for chart in ("curves", "parallel", "pareto"):
         small.ask(f"document.getElementById('{chart}').scrollIntoView()")
         small.wait_for(DRAWN.format(chart))
@@ -109,8 +104,11 @@ def test_texts_of_runs_are_texts_and_no_host_is_asked(small: Tab, tmp_path: Path
     small.wait_for("document.querySelector('#importance .empty')")
     assert "Too few runs: 3" in small.ask("document.getElementById('importance').textContent")
     assert small.ask("document.querySelectorAll('img').length + document.querySelectorAll('#table b').length") == 0
-    assert small.requested[0] == (tmp_path / "page.html").as_uri()
+    assert small.requested[0] == file.as_uri()
     assert all(address.startswith("data:") for address in small.requested[1:])
+    buttons = small.ask("[...document.querySelectorAll('.modebar-btn')].map((button) => button.dataset.title)")
+    assert "Download plot as a PNG" in buttons
+    assert not [title for title in buttons if "hare" in title or "loud" in title]  # plotly has one that uploads
     assert small.errors == []
 
 
@@ -144,7 +142,9 @@ def test_a_and_b_show_what_differs(small: Tab) -> None:
 
 
 def test_one_damaged_run_alone_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path / "page.html", [run("a", status="damaged", reason="run.json: gone", config={})], [])
+    damaged = run("a", status="damaged", reason="run.json: gone", config={})
+    write_page(tmp_path / "page.html", [damaged], "valid/loss", ["valid/loss"])
+    tab.open(tmp_path / "page.html")
     for chart, words in (
         ("curves", "No run has a history"),
         ("parallel", "No complete run"),
@@ -160,20 +160,17 @@ def test_one_damaged_run_alone_is_said_in_words(tab: Tab, tmp_path: Path) -> Non
 
 def test_two_thousand_runs_open_and_sort_within_two_seconds(tab: Tab, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    opened(tab, file, many(tmp_path, 2000), ["valid/loss", "test/signal/r2"])
+    write_page(file, many(tmp_path, 2000, epochs=10), "valid/loss", ["valid/loss", "test/signal/r2"])
     assert file.stat().st_size < 15e6
-    times = []
-    for _ in range(3):  # another process may be at work here; the page is as fast as its fastest opening
-        shown = tab.wait_for(DRAWN.format("curves"))
-        asked = tab.ask("performance.now()")
-        sort_by(tab, "training.learning_rate")
-        rates = tab.ask("state.shown.slice(0, 1900).map((run) => configValue(run, 'training.learning_rate'))")
-        times.append(shown + tab.ask("performance.now()") - asked)
-        assert rates == sorted(rates)
-        if times[-1] < 2000:
-            break
+    times: list[float] = []
+    while len(times) < 3 and (not times or times[-1] > 2):  # the third time is for a machine with much else to do
         tab.open(file)
-    assert min(times) < 2000, times
+        tab.wait_for(DRAWN.format("curves"))
+        sort_by(tab, "training.learning_rate")
+        times.append(tab.seconds())
+    assert min(times) < 2, times
+    rates = tab.ask("state.shown.slice(0, 1900).map((run) => configValue(run, 'training.learning_rate'))")
+    assert rates == sorted(rates)
     assert len(names(tab)) < 60  # rows out of sight are not in the document
     tab.ask("document.getElementById('table').scrollTop = 30 * 1000")
     tab.wait_for("[...document.querySelectorAll('#table tr.row')].some((row) => row.dataset.run == state.shown[1000])")
