@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from hybrid_trainer.runs.compare import differing_keys, headline_metrics
+from hybrid_trainer.runs.comparison.keys import differing_keys
+from hybrid_trainer.runs.comparison.ordering import falling, sign
+from hybrid_trainer.runs.comparison.pareto import front
+from hybrid_trainer.runs.comparison.run import COMPLETE
+from hybrid_trainer.runs.comparison.table import headline_metrics
 from hybrid_trainer.runs.page.curves import DETAILED
 from hybrid_trainer.runs.page.importance import importance
 from hybrid_trainer.runs.page.island import rounded
-from hybrid_trainer.runs.page.pareto import front
-from hybrid_trainer.types import JUDGED_BY, LOWER_IS_BETTER
+from hybrid_trainer.types import JUDGED_BY
 
 if TYPE_CHECKING:
-    from hybrid_trainer.runs.compare import Run
+    from hybrid_trainer.runs.comparison.run import Run
 
 _NOT_COMPARED = ("paths.", "run.")
 _LONGEST_REASON = 300
@@ -23,28 +27,26 @@ _LONGEST_REASON = 300
 def facts(runs: list[Run], metric: str, objectives: list[str]) -> dict[str, Any]:
     """Everything about runs, best first, that stands in their `run.json`; a column has an entry per run."""
     names = sorted({name for run in runs for name in run.metrics} - {"epoch"})
-    falling = LOWER_IS_BETTER.union(*(run.falling for run in runs))
+    smaller = falling(runs)
     keys = differing_keys(runs)
-    complete = [number for number, run in enumerate(runs) if run.status == "complete"]
+    complete = [number for number, run in enumerate(runs) if run.status == COMPLETE]
     known = [name for name in dict.fromkeys([metric, *objectives]) if name in names]
     root = _common_folder([str(run.path) for run in runs])
     return {
         "metric": metric,
         "objectives": objectives if len(objectives) > 1 else [],
-        "falling": [
-            name for name in dict.fromkeys([*names, metric, *objectives]) if name.rpartition("/")[2] in falling
-        ],
+        "falling": [name for name in dict.fromkeys([*names, metric, *objectives]) if sign(name, smaller) > 0],
         "undirected": [name for name in names if name.rpartition("/")[2] in JUDGED_BY],
         "detailed": DETAILED,
         "root": root,
         "runs": [os.path.relpath(run.path, root) if root else str(run.path) for run in runs],
         "status": [run.status for run in runs],
-        "why": ["" if run.status == "complete" else _first_line(run.reason) for run in runs],
+        "why": ["" if run.status == COMPLETE else _first_line(run.reason) for run in runs],
         "keys": keys,
-        "headlines": headline_metrics(runs, metric),
+        "headlines": headline_metrics(dict.fromkeys(name for run in runs for name in run.metrics), [metric]),
         "metrics": {name: [rounded(run.metrics.get(name)) for run in runs] for name in names},
         "importance": {name: importance([runs[number] for number in complete], keys, name) for name in known},
-        "front": _front(runs, complete, objectives, falling),
+        "front": _front(runs, complete, objectives),
         **_configs(runs),
     }
 
@@ -67,16 +69,14 @@ def _configs(runs: list[Run]) -> dict[str, Any]:
     return {"same": same, "config": config, "readable": [bool(run.config) for run in runs]}
 
 
-def _front(runs: list[Run], complete: list[int], objectives: list[str], falling: set[str]) -> list[int]:
-    """The numbers of the runs on the Pareto front: complete ones that have all objectives."""
+def _front(runs: list[Run], complete: list[int], objectives: list[str]) -> list[int]:
+    """The numbers of the runs on the Pareto front: complete ones that have all objectives as finite numbers."""
     if len(objectives) < 2:
         return []
-    signs = [1.0 if name.rpartition("/")[2] in falling else -1.0 for name in objectives]
-    numbers = [number for number in complete if all(name in runs[number].metrics for name in objectives)]
-    points = [
-        [sign * runs[number].metrics[name] for sign, name in zip(signs, objectives, strict=True)] for number in numbers
-    ]
-    return [numbers[index] for index in front(points)]
+    signs = {name: sign(name, falling(runs)) for name in objectives}
+    numbers = [n for n in complete if all(math.isfinite(runs[n].metrics.get(name, math.nan)) for name in objectives)]
+    kept = front([[signs[name] * runs[number].metrics[name] for name in objectives] for number in numbers])
+    return [number for number, on_front in zip(numbers, kept, strict=True) if on_front]
 
 
 def _common_folder(paths: list[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from hybrid_trainer.runs.compare import Run
+    from hybrid_trainer.runs.comparison.run import Run
 
 FEWEST_RUNS = 10
 _TREES = 100

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.atomic import write_text
-from hybrid_trainer.runs.compare import sort_runs
+from hybrid_trainer.runs.comparison.ordering import falling, sign
 from hybrid_trainer.runs.page.curves import curves_data
 from hybrid_trainer.runs.page.facts import facts
 from hybrid_trainer.runs.page.island import island
 
 if TYPE_CHECKING:
-    from hybrid_trainer.runs.compare import Run
+    from hybrid_trainer.runs.comparison.run import Run
 
 _SCRIPTS = (
     "data.js",
@@ -47,7 +47,7 @@ def write_page(file: Path, runs: list[Run], metric: str, objectives: list[str]) 
     """
     if not runs:
         raise RunDirError(f"{file}: no run to write a page about")
-    ordered = sort_runs(runs, metric)
+    ordered = _best_first(runs, metric)
     wanted = list(dict.fromkeys([metric, *objectives]))
     parts = {
         "title": escape(f"{len(runs)} run{'s' if len(runs) > 1 else ''} by {metric}"),
@@ -62,6 +62,12 @@ def write_page(file: Path, runs: list[Run], metric: str, objectives: list[str]) 
         write_text(file, page)
     except OSError as error:
         raise RunDirError(f"{file}: can't be written ({error.strerror})") from error
+
+
+def _best_first(runs: list[Run], metric: str) -> list[Run]:
+    """Those without the metric (failed, running, damaged) last, and equal ones in the order of their paths."""
+    up = sign(metric, falling(runs))
+    return sorted(runs, key=lambda run: (metric not in run.metrics, up * run.metrics.get(metric, 0.0), str(run.path)))
 
 
 def plotly_js() -> str:

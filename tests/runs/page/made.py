@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_trainer.runs.compare import Run
+from hybrid_trainer.runs.comparison.run import Run
 
 
 def run(path: str | Path, loss: float | None = None, **changes: Any) -> Run:

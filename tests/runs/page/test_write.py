@@ -127,6 +127,7 @@ def test_the_front_is_that_of_complete_runs_with_all_objectives(tmp_path: Path) 
         measured("b", 2.0, 0.5),
         measured("c", 3.0, 0.4),
         measured("d", 0.5, None),
+        measured("nan", 0.5, math.nan),
         measured("e", 0.1, 0.9, "failed"),
     ]
     facts, _ = data(written(tmp_path, *runs, objectives=["valid/loss", "valid/x/r2"]))
