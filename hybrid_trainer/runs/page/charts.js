@@ -5,6 +5,7 @@ const PAUSE = 60; // ms: who types a filter waits for no chart between two lette
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const CATEGORIES = ["#3b78d8", "#e07b27", "#2a9d6a", "#c9423a", "#8757c2", "#8c6239", "#d05fa6", "#7f8791", "#a3a11f", "#1ba6b8"];
 const SCALE = ["#440154", "#433982", "#30678d", "#218f8b", "#36b677", "#8ed542", "#d9d62b"]; // viridis, but for its palest end
+const DARK_SCALE = ["#f0e442", "#a5d94a", "#4cc281", "#2aa8a0", "#4f8fc4", "#7a72d6"];
 
 // plotly has a button that uploads a chart; this page sends nothing anywhere.
 const PLOTLY = {
@@ -96,7 +97,7 @@ function scaleColour(part) {
 }
 
 function scaleStops() {
-  return dark.matches ? [...SCALE].reverse() : SCALE;
+  return dark.matches ? DARK_SCALE : SCALE;
 }
 
 // plotly reads tags in its texts; names of runs have none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html import escape
 from importlib.resources import files
@@ -67,7 +68,12 @@ def write_page(file: Path, runs: list[Run], metric: str, objectives: list[str]) 
 def _best_first(runs: list[Run], metric: str) -> list[Run]:
     """Those without the metric (failed, running, damaged) last, and equal ones in the order of their paths."""
     up = sign(metric, falling(runs))
-    return sorted(runs, key=lambda run: (metric not in run.metrics, up * run.metrics.get(metric, 0.0), str(run.path)))
+
+    def place(run: Run) -> tuple[bool, float, str]:
+        value = run.metrics.get(metric, math.nan)
+        return (not math.isfinite(value), up * value if math.isfinite(value) else 0.0, str(run.path))
+
+    return sorted(runs, key=place)
 
 
 def plotly_js() -> str:

@@ -100,6 +100,12 @@ def test_texts_of_runs_are_texts_and_no_host_is_asked(small: Tab, file: Path) ->
     for chart in ("curves", "parallel", "pareto"):
         small.ask(f"document.getElementById('{chart}').scrollIntoView()")
         small.wait_for(DRAWN.format(chart))
+    colours = small.ask("document.getElementById('parallel').data[0].line.color")
+    assert colours == [-1, -2, -3]  # the greatest is drawn on top of the others, and has to be the best
+    assert small.ask("document.getElementById('parallel').data[0].dimensions.map((axis) => axis.label)") == [
+        "model.units",
+        "valid/loss",
+    ]
     small.ask("document.getElementById('importance').scrollIntoView()")
     small.wait_for("document.querySelector('#importance .empty')")
     assert "Too few runs: 3" in small.ask("document.getElementById('importance').textContent")
