@@ -1,14 +1,15 @@
 """The moving-block bootstrap over time (Künsch, 1989): sums of whole resamples at once.
 
 What rows close in time have in common stays together: blocks of consecutive times are drawn with replacement until a
-resample is as long as the original, and a time brings all its rows, of whichever instrument. The same times and the same
-seed give the same draws, which is what pairs two models. Shape legend: T times, B resamples, K sums.
+resample is as long as the original, and a time brings all its rows, of whichever instrument. The same times and seed
+give the same draws, which is what pairs two models. Shape legend: T times, B resamples, K sums.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ def block_length(times: int, reach: int) -> int:
     """How many times a block has: the reach of what two rows share, but a fifth of all times at most.
 
     Args:
-        reach: the longer of window and label horizon: rows that far apart share neither a row of their windows nor a bar
-            of their labels.
+        reach: the longer of window and label horizon: rows that far apart share no row of their windows, nor a bar of
+            their labels.
     """
     return max(1, min(reach, times // _FEWEST_BLOCKS))
 
@@ -41,9 +42,15 @@ class Draws:
 
     def sums(self, values: Array) -> Array:
         """The sums (B, K) over each resample of values (T, K)."""
+        if self.times * len(self.starts) <= _AT_ONCE:
+            return np.asarray(self._counts @ values)
         at_once = max(1, _AT_ONCE // self.times)
         parts = [self.counts(first, first + at_once) @ values for first in range(0, len(self.starts), at_once)]
         return np.concatenate(parts)
+
+    @cached_property
+    def _counts(self) -> Array:
+        return self.counts()
 
     def counts(self, first: int = 0, last: int | None = None) -> Array:
         """How often each time is in each of some resamples: (B, T)."""

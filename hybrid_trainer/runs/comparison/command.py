@@ -100,8 +100,10 @@ def _show(made: Comparison, options: argparse.Namespace) -> None:
     table = render(
         made.shown, title=title, keys=columns, metrics=made.metrics, best=made.best, front=made.front
     )  # fmt: skip
-    several = made.reference is not None and made.differences
-    _print([table, *([render_differences(made.differences, made.reference)] if several else [])])
+    tables = [table]
+    if made.reference is not None:
+        tables.append(render_differences(made.differences, made.reference))
+    _print(tables)
     notes = [*_notes_of_differences(made), *_notes(made, len(columns))]
     sys.stdout.write("".join(f"{line}\n" for line in notes))
 
@@ -121,7 +123,9 @@ def _notes(made: Comparison, columns: int) -> list[str]:
     replicated = [key for key in _REPLICATES if key in made.keys]
     if replicated and not made.aside:
         names = ",".join(key.rpartition(".")[2] for key in replicated)
-        notes.append(f"{' and '.join(replicated)} differ: --group-by {names} shows mean and spread per configuration")
+        notes.append(
+            f"runs differ in {' and '.join(replicated)}: --group-by {names} shows mean and spread per configuration"
+        )
     if len(made.shown) < len(made.rows):
         what = "configurations" if made.aside else "runs"
         notes.append(f"the best {len(made.shown)} of {len(made.rows)} {what}; --all shows the rest")

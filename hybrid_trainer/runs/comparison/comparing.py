@@ -15,8 +15,8 @@ from hybrid_trainer.runs.comparison.names import resolve
 from hybrid_trainer.runs.comparison.ordering import falling, sign, sort_by_key, sort_rows
 from hybrid_trainer.runs.comparison.pareto import front
 from hybrid_trainer.runs.comparison.rows import Row, row_of
-from hybrid_trainer.runs.comparison.table import best_row, headline_metrics
 from hybrid_trainer.runs.comparison.run import PREDICTIONS, Run
+from hybrid_trainer.runs.comparison.table import best_row, headline_metrics
 
 if TYPE_CHECKING:
     from hybrid_trainer.runs.comparison.intervals import Difference

@@ -25,8 +25,8 @@ def pick(name: str, runs: Sequence[Run]) -> Run:
     """
     if (Path(name) / RECORD).exists():
         return read_run(Path(name) / RECORD)
-    for fits in (lambda run: run.path.name == name, lambda run: run.path.name.startswith(f"{name}-")):
-        found = [run for run in runs if fits(run)]
+    exact = [run for run in runs if run.path.name == name]
+    for found in (exact, [run for run in runs if run.path.name.startswith(f"{name}-")]):
         if len(found) > 1:
             places = ", ".join(str(run.path) for run in found[:5])
             raise RunDirError(f"--diff: '{name}' may be any of {places}; write the folder in full")
@@ -44,7 +44,7 @@ def config_diff(one: Run, other: Run) -> list[tuple[str, str, str]]:
 
 
 def metric_diff(one: Run, other: Run) -> list[tuple[str, float | None, float | None]]:
-    """(metric, value, other value) of validation and test, and of what is only in one of them."""
+    """(metric, value, other value) of validation and test; None where a run hasn't got it."""
     names = dict.fromkeys([*one.metrics, *other.metrics])
     return [(name, one.metrics.get(name), other.metrics.get(name)) for name in names if name.startswith(_SHOWN)]
 

@@ -1,9 +1,9 @@
 """`--where 'model.lstm_units >= 64 and valid/loss < 1'`: which runs are compared. The text is parsed, never run.
 
-There are comparisons (== != < <= > >= in, not in) of keys, metrics, `run` and `status` with values, joined by and, or, not.
-A name is a key or a metric as the table shows it, or as much of a key's end as no other key has; one that is no Python
-name goes into key('test/5d/r2'). A word that is no name is text: `model.name == hybrid`. A run that hasn't got what a
-comparison asks for doesn't fulfil it.
+There are comparisons (== != < <= > >= in, not in) of keys, metrics, `run` and `status` with values, joined by and, or,
+not. A name is a key or a metric as the table shows it, or as much of a key's end as no other key has; one that Python
+would not read as a name goes into key('test/5d/r2'). A word that is no name is text: `model.name == hybrid`. A run that
+hasn't got what a comparison asks for doesn't fulfil it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Collection
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from hybrid_trainer.errors import UserError
@@ -89,7 +90,7 @@ class _Parser:
                 resolve("--where", wrong, self.known)
             self._refuse(node, "compares no key or metric")
         gets = [self._get(name) if name else self._value(one) for name, one in zip(names, nodes, strict=True)]
-        steps = [(_OPERATORS.get(type(op)), *pair) for op, pair in zip(node.ops, zip(gets, gets[1:]), strict=False)]
+        steps = [(_OPERATORS.get(type(op)), *pair) for op, pair in zip(node.ops, pairwise(gets), strict=True)]
         if any(step[0] is None for step in steps):
             self._refuse(node, "there are == != < <= > >= in, not in")
         return lambda run: all(op is not None and _holds(op, one(run), other(run)) for op, one, other in steps)

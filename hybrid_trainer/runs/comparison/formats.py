@@ -1,4 +1,4 @@
-"""The comparison as a file: everything that is shown, and all metrics. CSV has a column per number, JSON a tree per row."""
+"""The comparison as a file, with all metrics: CSV has a column per number, JSON a tree per row."""
 
 from __future__ import annotations
 
@@ -65,5 +65,9 @@ def _line(row: Row, keys: Sequence[str], front: Collection[str] | None, found: D
             line[f"{name} n"] = row.count[name]
     for one in found.get(row.name, {}).values():
         if not one.why_not:
-            line |= {f"{one.metric} difference": one.value, f"{one.metric} low": one.low, f"{one.metric} high": one.high}
+            line |= {
+                f"{one.metric} difference": one.value,
+                f"{one.metric} low": one.low,
+                f"{one.metric} high": one.high,
+            }
     return line

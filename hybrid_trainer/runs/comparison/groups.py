@@ -1,7 +1,7 @@
 """Configurations: runs that differ in seeds, folds or other named keys only, as means, spreads and ranks.
 
 A cell is one combination of the named keys' values, such as (seed 1, fold 3). A configuration's value is the mean over
-its cells, its spread their sample standard deviation; runs of one cell are averaged first, since the same seed run twice is
+its cells, its spread their sample standard deviation; runs of one cell are averaged first, since one seed run twice is
 no second opinion. Only complete runs count.
 """
 

@@ -50,9 +50,7 @@ class Difference:
         return self.low <= 0 <= self.high
 
 
-def differences(
-    rows: Sequence[Row], reference: Row, asked: Sequence[str] = ()
-) -> dict[str, dict[str, Difference]]:
+def differences(rows: Sequence[Row], reference: Row, asked: Sequence[str] = ()) -> dict[str, dict[str, Difference]]:
     """The differences to a reference, by row and task; of a row whose files can't be read, by no task but "".
 
     Args:
@@ -142,11 +140,10 @@ def _fold(
     if (len(moments), length) not in draws:
         draws[len(moments), length] = draw(len(moments), length)
     drawn = draws[len(moments), length]
-    scores = []
-    for run, place in zip(runs, places, strict=True):
-        sums = _per_time(run.sums[place], position, len(moments))  # (T, K)
-        both = np.concatenate([sums.sum(axis=0, keepdims=True), drawn.sums(sums)])
-        scores.append(metric_of(first.kind, metric, both))
+    sums = [_per_time(run.sums[place], position, len(moments)) for run, place in zip(runs, places, strict=True)]
+    joined = np.concatenate(sums, axis=1)  # (T, runs * K)
+    both = np.concatenate([joined.sum(axis=0, keepdims=True), drawn.sums(joined)])  # (1 + B, runs * K)
+    scores = [metric_of(first.kind, metric, part) for part in np.split(both, len(runs), axis=1)]
     difference = np.mean(scores[: len(ours)], axis=0) - np.mean(scores[len(ours) :], axis=0)
     return difference, length, len(moments)
 

@@ -1,7 +1,7 @@
 """Jobs of a sweep that never got a directory: what its ledger.jsonl says of them.
 
-The ledger has a line per change of a job: {"job": 3, "status": "failed", "reason": ..., "overrides": [...], "folder": ...};
-a later line adds to the earlier ones. A line that is no JSON (torn, where a machine went down) says nothing.
+The ledger has a line per change of a job: {"job": 3, "status": "failed", "reason": ..., "overrides": [...]}; a later
+line adds to the earlier ones. A line that is no JSON (torn, where a machine went down) says nothing.
 """
 
 from __future__ import annotations

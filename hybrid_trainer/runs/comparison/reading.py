@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hybrid_trainer.errors import RunDirError
@@ -17,12 +17,14 @@ from hybrid_trainer.runs.provenance import is_alive
 KILLED = "the process is gone and left no other word"
 
 
-def all_runs(folders: Iterable[Path]) -> list[Run]:
+def all_runs(folders: Sequence[Path]) -> list[Run]:
     """Every run below some folders, which may lie in one another, once.
 
     Raises:
         RunDirError: a folder does not exist.
     """
+    if len(folders) == 1:
+        return list(find_runs(folders[0]))
     found: dict[Path, Run] = {}
     for folder in folders:
         whole = folder.resolve()  # of each run it would take longer than to read the run

@@ -41,7 +41,9 @@ def row_sums(spec: TargetSpec, predicted: Array, label: Array) -> Array:
     one = np.ones((len(label), 1))
     if spec.kind == "forecast":  # in scaled units: columns of any unit count the same
         error = (predicted - label) / np.array(spec.scale)
-        return np.concatenate([one, (error**2).mean(axis=1, keepdims=True), np.abs(error).mean(axis=1, keepdims=True)], 1)
+        return np.concatenate(
+            [one, (error**2).mean(axis=1, keepdims=True), np.abs(error).mean(axis=1, keepdims=True)], 1
+        )
     if spec.kind == "quantile":
         error = label - predicted  # (R, Q)
         share = np.array(spec.quantiles)
@@ -63,7 +65,7 @@ def _classification(metric: str, sums: Array) -> Array:
     hits, true, told = np.split(sums, 3, axis=-1)  # (..., C) each
     n = true.sum(axis=-1)
     if metric == "accuracy":
-        return hits.sum(axis=-1) / n
+        return np.asarray(hits.sum(axis=-1) / n)
     if metric == "balanced_accuracy":
         return _mean_where(true > 0, hits, true)
     if metric == "macro_f1":

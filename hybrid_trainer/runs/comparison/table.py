@@ -109,7 +109,9 @@ def render_differences(found: Mapping[str, Mapping[str, Difference]], reference:
     for name, tasks in found.items():
         by_metric = {one.metric: one for one in tasks.values()}
         cells = [_difference(by_metric[metric]) if metric in by_metric else "" for metric in columns]
-        table.add_row(*map(escape, [name, *cells, *([by_metric[""].why_not if "" in by_metric else ""] if unread else [])]))
+        table.add_row(
+            *map(escape, [name, *cells, *([by_metric[""].why_not if "" in by_metric else ""] if unread else [])])
+        )
     return table
 
 
