@@ -75,7 +75,7 @@ class Tab:
         self.ask(
             "new Promise((kept, broken) => { const look = () => { "
             f"if ({condition}) kept(true); "
-            f"else if (performance.now() > {1000 * _PATIENCE / 2}) broken(new Error('never')); "
+            f"else if (performance.now() > {1000 * _PATIENCE * 0.9}) broken(new Error('never')); "
             "else setTimeout(look, 5) }; look() })"
         )
 

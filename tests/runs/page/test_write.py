@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.runs.comparison.command import main
 from hybrid_trainer.runs.page import write_page
 from hybrid_trainer.runs.page.write import plotly_js
 from tests.runs.page.made import run, write_history
@@ -152,3 +153,22 @@ def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(RunDirError, match=r"page\.html: can't be written"):
         write_page(tmp_path / "file" / "page.html", [run("a", 1.0)], "valid/loss", [])
+
+
+def test_compare_writes_the_page_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(("a", "b")):
+        write_history(tmp_path / name, [{"epoch": 1, "valid/loss": 1.0 + number}])
+        record = {
+            "status": "complete",
+            "stop_reason": None,
+            "process": None,
+            "config": {"seed": number, "model": {"units": 8}},
+            "metrics": {"valid/loss": 1.0 + number},
+        }
+        (tmp_path / name / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    file = tmp_path / "page.html"
+    assert main([str(tmp_path), "--html", str(file)]) == 0
+    assert f"written: {file}\n" in capsys.readouterr().out
+    facts, curves = data(Elements(file.read_text(encoding="utf-8")))
+    assert (facts["runs"], facts["keys"], facts["same"]) == (["a", "b"], ["seed"], {"model.units": 8})
+    assert [curves["runs"][run]["of"] for run in "01"] == [{"0": [1.0]}, {"0": [2.0]}]
