@@ -153,9 +153,9 @@ def _check(arguments: list[str]) -> int:
 
 
 def _compare(arguments: list[str]) -> int:
-    from hybrid_trainer.runs import compare
+    from hybrid_trainer.runs.comparison import command
 
-    return compare.main(arguments)
+    return command.main(arguments)
 
 
 def _describe(arguments: list[str]) -> int:

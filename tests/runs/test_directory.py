@@ -16,7 +16,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from hybrid_trainer.errors import RunDirError, TableError
-from hybrid_trainer.runs import compare, directory
+from hybrid_trainer.runs import directory
+from hybrid_trainer.runs.comparison import reading
 from hybrid_trainer.runs.directory import RECORD, RunDirectory, claimed
 from hybrid_trainer.runs.reopening import reopened
 
@@ -213,7 +214,7 @@ def test_a_run_killed_in_the_middle_is_shown_as_killed(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert record_of(tmp_path / "run")["status"] == "running"
-    shown = compare.read_run(tmp_path / "run" / RECORD)
+    shown = reading.read_run(tmp_path / "run" / RECORD)
     assert shown.status == "killed"
     assert shown.reason
 

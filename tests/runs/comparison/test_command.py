@@ -1,4 +1,4 @@
-"""The table of runs: from run.json alone, and whatever is wrong with one run is no reason to hide the others."""
+"""The command: from run.json alone, and whatever is wrong with one run is no reason to hide the others."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hybrid_trainer.errors import RunDirError
-from hybrid_trainer.runs import compare
-from hybrid_trainer.runs.compare import differing_keys, find_runs, flat, headline_metrics, read_run, sort_runs
+from hybrid_trainer.runs.comparison import command
+from hybrid_trainer.runs.comparison.keys import differing_keys
+from hybrid_trainer.runs.comparison.ordering import falling, sort_rows
+from hybrid_trainer.runs.comparison.reading import find_runs, read_run
+from hybrid_trainer.runs.comparison.records import flat
+from hybrid_trainer.runs.comparison.rows import row_of
+from hybrid_trainer.runs.comparison.run import Run
+from hybrid_trainer.runs.comparison.table import headline_metrics
 from hybrid_trainer.runs.directory import RECORD
 from hybrid_trainer.runs.provenance import process_mark
+from tests.runs.comparison.records import write_run
 
 
 @pytest.fixture(autouse=True)
@@ -24,23 +30,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_run(path: str, **changes: Any) -> Path:
-    record = {
-        "status": "complete",
-        "stop_reason": "all 3 epochs done",
-        "process": process_mark(),
-        "config": {"seed": 0, "model": {"lstm_units": 64}, "paths": {"root": "."}},
-        "metrics": {"valid/loss": 1.0},
-    } | changes
-    file = Path(path) / RECORD
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(record), encoding="utf-8")
-    return file
+def sort_runs(runs: list[Run], metric: str) -> list[Run]:
+    return [row.runs[0] for row in sort_rows([row_of(run) for run in runs], metric, falling(runs))]
 
 
 def table(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[list[list[str]], str]:
     """Run the command; the cells of each row (the header first), and the whole text."""
-    assert compare.main(list(arguments)) == 0
+    assert command.main(list(arguments)) == 0
     text = capsys.readouterr().out
     lines = [line for line in text.splitlines() if line.startswith(("│", "┃"))]
     return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in lines], text
@@ -125,7 +121,9 @@ def test_runs_are_ordered_best_first_by_what_the_metric_means(
     rows, text = table(capsys, ".", "--metric", metric)
     assert column(rows, "run") == [*best_first, "without"]
     values = {"high": "0.7500", "middle": "0.5000", "low": "-0.2500"}
-    assert column(rows, metric) == [f"{values[best_first[0]]}*", *(values[name] for name in best_first[1:]), "-"]
+    star = "*" if metric == "valid/loss" else ""  # no run is chosen by its test
+    assert column(rows, metric) == [f"{values[best_first[0]]}{star}", *(values[name] for name in best_first[1:]), "-"]
+    assert ("a test metric is there to report, not to choose by" in text) == (metric != "valid/loss")
     assert text.startswith(f"4 run(s), best {metric} first")
 
 
@@ -163,10 +161,10 @@ def test_the_columns_are_the_ordering_metric_and_one_telling_test_metric_per_tas
     rows, _ = table(capsys, ".")
     assert rows[0] == ["run", "status", "valid/loss", "test/signal/macro_f1", "test/volatility/r2"]
     runs = list(find_runs(Path()))
-    assert headline_metrics(runs, "test/volatility/r2") == ["test/volatility/r2", "test/signal/macro_f1"]
+    assert headline_metrics(runs[0].metrics, ["test/volatility/r2"]) == ["test/volatility/r2", "test/signal/macro_f1"]
 
 
-def test_all_eight_states_of_a_run_stand_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_states_of_a_run_stand_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     gone = process_mark() | {"started": 0.0}
     write_run("complete")
     write_run("failed", status="failed", stop_reason="TableError: bad\nand worse", metrics={})
@@ -282,7 +280,7 @@ def test_a_run_folder_itself_can_be_named(capsys: pytest.CaptureFixture[str]) ->
 def test_an_unknown_metric_is_refused_with_the_closest_one() -> None:
     write_run("a", metrics={"valid/loss": 1.0, "test/signal/macro_f1": 0.5})
     with pytest.raises(RunDirError, match=r"--metric: no run has 'test/signal/macrof1'; did you mean 'test/signal/mac"):
-        compare.main([".", "--metric", "test/signal/macrof1"])
+        command.main([".", "--metric", "test/signal/macrof1"])
 
 
 def test_runs_without_any_metric_are_listed_whatever_the_metric_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,10 +291,10 @@ def test_runs_without_any_metric_are_listed_whatever_the_metric_is(capsys: pytes
 
 def test_a_missing_folder_and_one_without_runs_are_told() -> None:
     with pytest.raises(RunDirError, match="nowhere: there is no such folder"):
-        compare.main(["nowhere"])
+        command.main(["nowhere"])
     Path("empty").mkdir()
     with pytest.raises(RunDirError, match=rf"empty: no run below.*{RECORD}"):
-        compare.main(["empty"])
+        command.main(["empty"])
 
 
 def test_read_run_names_the_run_folder() -> None:
