@@ -123,5 +123,6 @@ def _carry_out(
     os.environ.update(env)
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background lets it be ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background lets it be ignored,
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
     sys.exit(work(*arguments))

@@ -159,6 +159,7 @@ def test_a_terminal_that_is_closed_ends_a_run_like_any_signal(tmp_path: Path) ->
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, under which the tests may run, has it ignored
         os.execve(sys.executable, [sys.executable, "-m", "hybrid_trainer", *words], ENVIRONMENT)
     deadline = time.monotonic() + 240
     run = tmp_path / "outputs" / "a"
