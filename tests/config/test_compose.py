@@ -76,7 +76,7 @@ def test_the_processed_data_path_is_the_default_of_the_data_path() -> None:
     assert own.paths.processed_data_path == "a.csv"
 
 
-NEEDED = {"data=csv": ["data.path=p.csv"], "data=parquet": ["data.path=p.parquet"]}
+NEEDED = {"data=csv": ["data.path=p.csv"], "data=etth2": ["data.path=p.csv"], "data=parquet": ["data.path=p.parquet"]}
 CHOICES = [
     f"{path.parent.relative_to(CONF)}={path.stem}"
     for path in sorted(CONF.rglob("*.yaml"))

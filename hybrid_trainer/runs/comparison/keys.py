@@ -11,7 +11,7 @@ from hybrid_trainer.runs.comparison.run import COMPLETE, Run
 
 Config = dict[str, Any]
 
-_NOT_COMPARED = ("paths.", "run.")
+_NOT_COMPARED = ("paths.", "run.", "training.resume")  # where a run goes, and what it is called
 _MEANING = ("data.", "model.heads", "model.time_window", "training.loss_weights", "training.losses")
 
 

@@ -31,7 +31,8 @@ def jobs(folder: Path) -> Iterator[Run]:
         status, reason = str(state.get("status", "queued")), str(state.get("reason") or "")
         if status == "running" and _gone(state.get("process")):
             status, reason = "killed", "the process is gone, before it had a directory"
-        asked = " ".join(map(str, state.get("overrides") or []))
+        named = bool(state.get("folder"))  # then its name says what was asked
+        asked = "" if named else " ".join(map(str, state.get("overrides") or []))
         said = f"{reason} ({asked})" if reason and asked else reason or asked
         yield Run(path=path, status=status, reason=said, config={}, metrics={})
 

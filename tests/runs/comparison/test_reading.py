@@ -92,7 +92,7 @@ def test_jobs_without_a_directory_are_told_by_the_ledger(tmp_path: Path, monkeyp
         "sweep/0-a=1": ("complete", "all 3 epochs done"),
         "sweep/1": ("queued", "a=2"),
         "sweep/2": ("failed", "out of memory (a=3 b=x)"),
-        "sweep/3-a=4": ("killed", "the process is gone, before it had a directory (a=4)"),
+        "sweep/3-a=4": ("killed", "the process is gone, before it had a directory"),
     }
 
 
