@@ -44,7 +44,7 @@ def test_a_terminal_shows_what_runs_the_best_so_far_and_the_time_left(tmp_path: 
     sweep.ledger.refresh()
     (tmp_path / "1-seed=1").mkdir()
     (tmp_path / "1-seed=1" / "history.jsonl").write_text(json.dumps({"epoch": 7, "valid/loss": 0.5}) + "\n")
-    console = Console(force_terminal=True, width=100, record=True, file=(tmp_path / "screen").open("w"))
+    console = Console(force_terminal=True, width=140, record=True, file=(tmp_path / "screen").open("w"))
     with Board(sweep, 1, 4, console) as board:
         board.ended(JobOrder(0, []), Outcome("complete", {"valid/loss": 0.25}))
         board.show([1])

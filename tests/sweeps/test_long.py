@@ -13,17 +13,17 @@ import pytest
 
 from tests.end_to_end.test_runs import WITH_SIGINT
 from tests.sweeps.helpers import QUIET, TROUBLE, began, prepare, reasons, record_of, statuses, sweep_in
-from tests.sweeps.trouble import KINDS
 from tests.test_command_line import ENVIRONMENT, cli
 
 pytestmark = pytest.mark.long_sweep
+KINDS = {3: "raise", 7: "exit", 11: "kill", 13: "eat", 17: "hang"}
 TWENTY = "++callbacks.extra.trouble.number=range(20)"
 
 
 def test_twenty_jobs_of_which_five_end_badly_and_are_run_again_alone(tmp_path: Path) -> None:
     here = prepare(tmp_path)
     limits = ["hydra.launcher.memory_limit_mib=1500", "hydra.launcher.time_limit=20s", "hydra.launcher.n_jobs=2"]
-    kind = "++callbacks.extra.trouble.kind=number"
+    kind = f"++callbacks.extra.trouble.plan={{{','.join(f'job{number}:{kind}' for number, kind in KINDS.items())}}}"
     done = cli(here, "--multirun", *QUIET, *TROUBLE, kind, TWENTY, *limits)
     sweep = here / sweep_in(here)
     assert done.returncode == 1

@@ -14,14 +14,13 @@ from pathlib import Path
 
 from hybrid_trainer.extend import Callback, CallbackConfig, Trainer, callback, key
 
-KINDS = {3: "raise", 7: "exit", 11: "kill", 13: "eat", 17: "hang"}
-
 
 @dataclass(kw_only=True)
 class TroubleConfig(CallbackConfig):
     """Which kind."""
 
-    kind: str = key("none", "none, raise, exit, leave, kill, eat or hang; number: by the job's number")
+    kind: str = key("none", "none, raise, exit, leave, kill, eat or hang")
+    plan: dict[str, str] = key({}, "which kind a number has instead")
     number: int = key(0, "the job's number")
     slow: float = key(0.0, "seconds that each epoch takes longer")
 
@@ -30,8 +29,8 @@ class TroubleConfig(CallbackConfig):
 class Trouble(Callback):
     """Makes its job fail behind the first epoch."""
 
-    def __init__(self, folder: Path, *, kind: str, number: int, slow: float) -> None:
-        self.kind = KINDS.get(number, "none") if kind == "number" else kind
+    def __init__(self, folder: Path, *, kind: str, plan: dict[str, str], number: int, slow: float) -> None:
+        self.kind = plan.get(f"job{number}", kind)
         self.slow = slow
 
     def epoch_end(self, trainer: Trainer) -> None:
