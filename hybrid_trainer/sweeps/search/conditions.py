@@ -28,7 +28,7 @@ class Condition:
 
     def holds(self, asked: Mapping[str, object]) -> bool:
         """Whether it holds; a key that was not asked for has none of the values."""
-        return all(key in asked and any(_alike(asked[key], value) for value in self.wanted[key]) for key in self.wanted)
+        return all(key in asked and is_one_of(asked[key], self.wanted[key]) for key in self.wanted)
 
 
 ALWAYS = Condition({})
@@ -56,8 +56,6 @@ def _no_condition(place: str, given: object) -> ConfigError:
     return ConfigError(f"{place}.when: {given!r}: write 'KEY=VALUE', or {{KEY: VALUE}} with one value or a list of them")
 
 
-def _alike(one: object, other: object) -> bool:
-    """As a user means it: model=patchtst and model='patchtst' are the same, true and 1 are not."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return one == other
+def is_one_of(value: object, wanted: tuple[object, ...]) -> bool:
+    """Whether a value is one of some: true and 1 are not the same here."""
+    return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in wanted)
