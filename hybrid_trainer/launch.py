@@ -29,6 +29,8 @@ from hybrid_trainer.errors import ConfigError, RunDirError, UserError
 from hybrid_trainer.inference.files import verify
 from hybrid_trainer.ranks import of_process
 from hybrid_trainer.resume import begin_or_go_on
+from hybrid_trainer.sweeps import pruning
+from hybrid_trainer.sweeps.plugins import register_plugins
 from hybrid_trainer.train import train
 
 _MULTIRUN = ("--multirun", "-m")
@@ -110,7 +112,8 @@ def _sweep(overrides: list[str]) -> int:
         sys.stdout.write(f"\njob {hydra_config.job.num}: {' '.join(task)}\n")
         try:
             config = to_config(tree)
-            run = train(config, directory, task, [profile.note(config)] if profile else [])
+            looking_on = pruning.watchers(directory.parent, hydra_config.job.num)
+            run = train(config, directory, task, [profile.note(config)] if profile else [], looking_on)
         except Exception as error:
             if isinstance(error, RunDirError):
                 with suppress(OSError):
@@ -118,7 +121,7 @@ def _sweep(overrides: list[str]) -> int:
             failures.append(str(directory))
             sys.stderr.write(f"error: job {hydra_config.job.num} failed: {error}\n")
             raise
-        return run.record["metrics"].get("valid/loss")
+        return run.record["metrics"]
 
     try:
         _hydra(["--multirun", *overrides], job, profile)
@@ -160,6 +163,7 @@ def _points(overrides: list[str]) -> list[list[str]]:
 
 def _hydra(arguments: list[str], job: Any, profile: Profile | None) -> None:
     register(profile.values if profile else {})  # Hydra composes once more, by itself
+    register_plugins()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, instead of printing and leaving; messages are made here
     sys.argv = [sys.argv[0], *arguments]
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name="config")(job)()

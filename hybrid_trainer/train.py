@@ -33,6 +33,7 @@ from hybrid_trainer.types import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
+    from hybrid_trainer.callbacks.base import Callback
     from hybrid_trainer.data.dataset import Dataset
     from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.evaluation.judge import TaskResult
@@ -42,12 +43,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, directory: Path, overrides: list[str], notes: Sequence[str] = ()) -> RunDirectory:
+def train(
+    config: Config,
+    directory: Path,
+    overrides: list[str],
+    notes: Sequence[str] = (),
+    watchers: Sequence[Callback] = (),
+) -> RunDirectory:
     """Train, test and save one model in a directory of its own.
 
     Args:
         config: the whole run, checked. directory: where it goes; it must not be another run's.
         overrides: as they were given, for the record. notes: what the log is to say first.
+        watchers: look on beside the config's own callbacks; one may end the run as `pruned`.
 
     Raises:
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
@@ -58,27 +66,34 @@ def train(config: Config, directory: Path, overrides: list[str], notes: Sequence
         verify(Path(config.model.init_from))
     attempts.remember(directory)
     with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
-        _all_of_it(config, run, notes=notes)
+        _all_of_it(config, run, notes=notes, watchers=watchers)
         return run
 
 
-def train_on(config: Config, directory: Path, overrides: list[str], added: list[str]) -> RunDirectory:
+def train_on(
+    config: Config, directory: Path, overrides: list[str], added: list[str], watchers: Sequence[Callback] = ()
+) -> RunDirectory:
     """Go on with a run that was interrupted, killed, has failed, or shall be trained for longer.
 
     Args:
         config: as the run goes on. directory: the run's. overrides: all that were ever given. added: this time's.
+        watchers: as of `train`.
 
     Raises:
         UserError: see `train`; and where no checkpoint of the run can be used, or not with this config.
     """
     with reopened(directory, added) as run:
         attempts.remember(directory, claimed=True)
-        _all_of_it(config, run, overrides)
+        _all_of_it(config, run, overrides, watchers=watchers)
         return run
 
 
 def _all_of_it(
-    config: Config, run: RunDirectory, overrides: list[str] | None = None, notes: Sequence[str] = ()
+    config: Config,
+    run: RunDirectory,
+    overrides: list[str] | None = None,
+    notes: Sequence[str] = (),
+    watchers: Sequence[Callback] = (),
 ) -> None:
     """Train, test and save. overrides: those of a run that goes on, None for a new one."""
     with logging_to(run.path / "train.log"), memory.told():
@@ -92,7 +107,7 @@ def _all_of_it(
             if overrides is None:
                 write_json(run.path / "data_report.json", table.report)
             with training(Plan(asdict(config), run.path)) as ranks:
-                _run(config, run, table, overrides, ranks)
+                _run(config, run, table, overrides, ranks, watchers)
         except BaseException as error:
             refused = isinstance(error, UserError) and error.exit_status == 2
             if not refused and any(run.checkpoints.glob("last-*.pt")):
@@ -101,7 +116,14 @@ def _all_of_it(
             raise
 
 
-def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] | None, ranks: Ranks) -> None:
+def _run(
+    config: Config,
+    run: RunDirectory,
+    table: Table,
+    overrides: list[str] | None,
+    ranks: Ranks,
+    watchers: Sequence[Callback],
+) -> None:
     seed_everything(config.seed, deterministic=config.training.deterministic, threads=config.training.threads)
     from hybrid_trainer import build, fingerprint, prepare
     from hybrid_trainer.engine.collect import collect
@@ -125,7 +147,7 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         log.info("%s", said)
     spec = build.model_spec(config, data)
     marks = fingerprint.of(config, table, on, pooled=data.tensors.mapped)
-    looking_on = build.callbacks(config, run.path, _log_dir(config, run), marks, ranks)
+    looking_on = [*build.callbacks(config, run.path, _log_dir(config, run), marks, ranks), *watchers]
     goes_on = overrides is not None and any(run.checkpoints.glob("last-*.pt"))  # with weights of its own
     origin = None if goes_on else build.origin_of(config)
     if origin is not None:
@@ -141,6 +163,9 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
     trainer.fit(*loaders(config, data, ranks))
+    if trainer.pruned:
+        _end_early(run, trainer)
+        return
 
     bests = task_bests.task_bests(trainer, build.checkpoint_of(trainer), data, config.training.batch_size)
     best_epoch = build.load_best(trainer)
@@ -165,6 +190,16 @@ def _run(config: Config, run: RunDirectory, table: Table, overrides: list[str] |
         metrics=metrics,
         bundle=str(bundle),
     )
+
+
+def _end_early(run: RunDirectory, trainer: Trainer) -> None:
+    """End a run that its search has given up: its best epoch is its result; it is neither tested nor saved."""
+    from hybrid_trainer import build
+
+    best_epoch = build.checkpoint_of(trainer).monitor.best_epoch
+    metrics = trainer.history[(best_epoch or trainer.epoch) - 1]
+    log.info("%s", trainer.stop_reason)
+    run.finish("pruned", trainer.stop_reason, best_epoch=best_epoch, epochs=trainer.epoch, metrics=metrics)
 
 
 def _warn_of_the_machine(config: Config, on: Machine) -> None:

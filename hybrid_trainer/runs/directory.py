@@ -36,7 +36,7 @@ RECORD = "run.json"
 class RunDirectory:
     """A claimed directory and its record, `run.json`.
 
-    Statuses: running, complete, failed, interrupted.
+    Statuses: running, complete, failed, interrupted, pruned (its search has given it up: a result, but neither tested nor saved).
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:

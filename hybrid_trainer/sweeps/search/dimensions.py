@@ -26,6 +26,8 @@ _TYPES = ("categorical", "int", "float")
 _OF_NUMBERS = ("type", "low", "high", "step", "log", "when")
 _OF_CHOICES = ("type", "choices", "when")
 _OF_SWEEPS = ("sweep", "when")
+ENTRY_WORDS = {*_OF_NUMBERS, *_OF_CHOICES, *_OF_SWEEPS}
+"""What may stand in an entry: a mapping without any of them is one of further keys."""
 _EXAMPLES = "such as 'choice(16,32)', [16, 32], 'int(interval(16,256))' or {type: float, low: 1e-4, high: 1e-2, log: true}"
 
 

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.sweeps.search.conditions import is_one_of
-from hybrid_trainer.sweeps.search.dimensions import Dimension, of_entry, of_override
+from hybrid_trainer.sweeps.search.dimensions import ENTRY_WORDS, Dimension, of_entry, of_override
 
 _HERE = "hydra.sweeper.search_space"
 _LARGEST_GRID = 100_000
@@ -165,7 +165,18 @@ def entries_of(given: object) -> dict[str, object]:
             raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{where}: must be a mapping such as {{model.lstm_units: [32, 64]}}, or a YAML file of one")
-    return {str(key): entry for key, entry in given.items()}
+    return _flat(given)
+
+
+def _flat(tree: dict[object, object], above: str = "") -> dict[str, object]:
+    """Entries by their whole keys: model: {lstm_units: [32, 64]} is model.lstm_units: [32, 64]."""
+    found: dict[str, object] = {}
+    for key, entry in tree.items():
+        if isinstance(entry, dict) and not ENTRY_WORDS.intersection(map(str, entry)):
+            found |= _flat(entry, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = entry
+    return found
 
 
 def _in_order(waiting: list[Dimension], given: Mapping[str, object]) -> list[Dimension]:

@@ -20,6 +20,26 @@ SWEEP, OVERRIDES, REASON, SURPLUS, TWIN = "sweep", "overrides", "reason", "surpl
 _RESULTS = ("complete", "duplicate")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How a search is run.
+
+    Attributes:
+        metrics: the objectives' names. count: trials that the study shall have.
+        replicates: overrides of each run of a trial. sweep: which one this is, by a name that no other has.
+        alone: whether the study is this sweep's alone. failed_values: what a failed trial is told to have reached; None: it
+        is told to have failed. max_failures: after how many no trial is asked for any more; None: it is never too many.
+    """
+
+    metrics: Sequence[str]
+    count: int
+    replicates: Sequence[list[str]]
+    sweep: str
+    alone: bool = True
+    failed_values: list[float] | None = None
+    max_failures: int | None = None
+
+
 @dataclass
 class Running:
     """A trial whose runs are under way: the objectives of those that have ended."""
@@ -33,36 +53,18 @@ class Trials:
     A study keeps with each trial the sweep that runs it, its overrides, and why it failed.
 
     Args:
-        study: where trials are asked for and told; other processes may do the same.
-        space: what is searched. metrics: the objectives' names. count: trials that the study shall have.
-        replicates: overrides of each run of a trial. sweep: which one this is, by a name that no other has.
-        usable: raises ConfigError for overrides that no run can have. failed_values: what a failed trial is told to have
-            reached; None: it is told to have failed.
+        study: where trials are asked for and told; other processes may do the same. space: what is searched.
+        rules: how. usable: raises ConfigError for overrides that no run can have.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        space: Space,
-        metrics: Sequence[str],
-        *,
-        count: int,
-        replicates: Sequence[list[str]],
-        sweep: str,
-        usable: Callable[[list[str]], None],
-        failed_values: list[float] | None = None,
-        max_failures: int | None = None,
-    ) -> None:
+    def __init__(self, study: Study, space: Space, rules: Rules, usable: Callable[[list[str]], None]) -> None:
         self.exhausted = False
         self.study = study
         self._space = space
-        self._metrics = list(metrics)
-        self._count = count
-        self._replicates = list(replicates)
-        self._sweep = sweep
+        self._rules = rules
+        self._runs = len(rules.replicates)
         self._usable = usable
-        self._failed_values = failed_values
-        self._failures_left = max_failures
+        self._failures_left = rules.max_failures
         self._orders: deque[JobOrder] = deque()
         self._running: dict[int, Running] = {}
         self._go_on()
@@ -80,7 +82,7 @@ class Trials:
         Raises:
             ConfigError: an objective is no number of a run's.
         """
-        number, replicate = divmod(order.number, len(self._replicates))
+        number, replicate = divmod(order.number, self._runs)
         running = self._running.get(number)
         if running is None or outcome.status == "interrupted":
             return  # told already, by another of its runs; or to be gone on with by a resumed sweep
@@ -89,14 +91,15 @@ class Trials:
         elif outcome.status not in _RESULTS:
             self._failed(number, outcome.reason)
         else:
-            running.values[replicate] = [self._objective(outcome, name) for name in self._metrics]
-            if len(running.values) == len(self._replicates):
+            running.values[replicate] = [self._objective(outcome, name) for name in self._rules.metrics]
+            if len(running.values) == self._runs:
                 self._complete(number, list(running.values.values()))
 
     def _go_on(self) -> None:
         """Take up again what this sweep had begun and no process works at any more."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.user_attrs.get(SWEEP) != self._sweep:
+            unmarked = self._rules.sweep if self._rules.alone else None  # killed as soon as it was there
+            if trial.user_attrs.get(SWEEP, unmarked) != self._rules.sweep:
                 continue
             overrides = trial.user_attrs.get(OVERRIDES)
             if overrides is None:  # a process was killed between two of its values: those that are kept stay
@@ -109,7 +112,7 @@ class Trials:
             self.exhausted = True
             return False
         trial = self.study.ask()
-        trial.set_user_attr(SWEEP, self._sweep)
+        trial.set_user_attr(SWEEP, self._rules.sweep)
         if self._missing(before=trial.number) <= 0:  # another process has asked for the last one at the same time
             trial.set_user_attr(SURPLUS, True)
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -122,7 +125,7 @@ class Trials:
             self.study.tell(trial.number, twin.values, TrialState.COMPLETE)
             return True
         try:
-            for replicate in self._replicates:
+            for replicate in self._rules.replicates:
                 self._usable([*overrides, *replicate])
         except ConfigError as error:
             self._running[trial.number] = Running()
@@ -138,8 +141,8 @@ class Trials:
 
     def _begin(self, number: int, overrides: list[str]) -> None:
         self._running[number] = Running()
-        first = number * len(self._replicates)
-        for place, replicate in enumerate(self._replicates):
+        first = number * self._runs
+        for place, replicate in enumerate(self._rules.replicates):
             self._orders.append(JobOrder(first + place, [*overrides, *replicate]))
 
     def _missing(self, before: int | None = None) -> int:
@@ -149,7 +152,7 @@ class Trials:
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs
         ]
-        return self._count - sum(1 for trial in begun if before is None or trial.number < before)
+        return self._rules.count - sum(1 for trial in begun if before is None or trial.number < before)
 
     def _twin(self, trial: Trial) -> FrozenTrial | None:
         """A complete trial with the same values."""
@@ -166,7 +169,7 @@ class Trials:
     def _complete(self, number: int, values: list[list[float]]) -> None:
         means = [sum(each) / len(each) for each in zip(*values, strict=True)]
         if any(math.isnan(mean) for mean in means):
-            names = [name for name, mean in zip(self._metrics, means, strict=True) if math.isnan(mean)]
+            names = [name for name, mean in zip(self._rules.metrics, means, strict=True) if math.isnan(mean)]
             self._failed(number, f"{', '.join(names)}: not a number")
         else:
             self._close(number, TrialState.COMPLETE, means)
@@ -175,17 +178,16 @@ class Trials:
         self._set(number, REASON, reason)
         if self._failures_left is not None:
             self._failures_left -= 1
-        if self._failed_values is None:
+        if self._rules.failed_values is None:
             self._close(number, TrialState.FAIL)
         else:
-            self._close(number, TrialState.COMPLETE, self._failed_values)
+            self._close(number, TrialState.COMPLETE, self._rules.failed_values)
 
     def _close(self, number: int, state: TrialState, values: list[float] | None = None) -> None:
         """Tell the study, and drop what of the trial has not been started yet."""
         self.study.tell(number, values, state)
         del self._running[number]
-        runs = len(self._replicates)
-        self._orders = deque(order for order in self._orders if order.number // runs != number)
+        self._orders = deque(order for order in self._orders if order.number // self._runs != number)
 
     def _set(self, number: int, key: str, value: str) -> None:
         storage, study_id = self.study._storage, self.study._study_id

@@ -1,0 +1,124 @@
+"""A search as it begins or goes on: the study, what it was begun with, and the trials of this sweep."""
+
+from __future__ import annotations
+
+import socket
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from hybrid_trainer.config.search import TRIALS, SearchConfig
+from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.sweeps.search.pruners import make_pruner
+from hybrid_trainer.sweeps.search.record import StudyRecord, place_of, write_record
+from hybrid_trainer.sweeps.search.samplers import make_sampler
+from hybrid_trainer.sweeps.search.space import Space
+from hybrid_trainer.sweeps.search.storage import JOURNAL, is_url, open_storage
+from hybrid_trainer.sweeps.search.trials import Rules, Trials
+
+OWN_NAME = "search"
+_BEGUN_WITH = "begun with"
+_PLACES = ("hydra.", "hydra/", "paths.", "run.", "config_file=")
+
+
+def begin(
+    settings: SearchConfig, space: Space, folder: Path, epochs: int, usable: Callable[[list[str]], object]
+) -> Trials:
+    """Make or load the study, leave word of it for the jobs, and make ready to ask it for trials.
+
+    Args:
+        settings: of the sweeper. space: what is searched. folder: the sweep's; a search that was begun there goes on.
+        epochs: of a run, at most. usable: raises ConfigError for overrides that no run can have.
+
+    Raises:
+        ConfigError: a sampler or pruner takes no such option, the storage can't be used, or the study there is another.
+    """
+    points = space.grid() if settings.sampler.name == "grid" else None
+    sampler = make_sampler(settings.sampler, points)
+    pruner = make_pruner(settings.pruner, epochs)
+    record = record_of(settings, epochs)
+    study = open_study(settings, sampler, pruner, place_of(folder, record.storage), record.name)
+    _refuse_another(study, settings, space)
+    write_record(folder, record)
+    count = settings.n_trials if settings.n_trials is not None else len(points) if points is not None else TRIALS
+    rules = Rules(
+        metrics=list(settings.directions),
+        count=count if points is None else min(count, len(points)),
+        replicates=settings.replicates,
+        sweep=f"{socket.gethostname()}:{folder.resolve()}",
+        alone=settings.storage is None,
+        failed_values=settings.failed_values(),
+        max_failures=settings.max_failures,
+    )
+    return Trials(study, space, rules, usable)
+
+
+def record_of(settings: SearchConfig, epochs: int) -> StudyRecord:
+    """What the jobs are to know of the study."""
+    storage = JOURNAL
+    if settings.storage is not None:
+        storage = settings.storage if is_url(settings.storage) else str(Path(settings.storage).expanduser().resolve())
+    return StudyRecord(
+        storage=storage,
+        name=settings.study_name or OWN_NAME,
+        objectives=settings.directions,
+        pruner=settings.pruner.name,
+        options=settings.pruner.options,
+        epochs=epochs,
+        replicates=len(settings.replicates),
+    )
+
+
+def open_study(
+    settings: SearchConfig,
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner,
+    storage: str,
+    name: str,
+) -> optuna.Study:
+    """The study of that name in that storage, made where there is none."""
+    study = optuna.create_study(
+        storage=open_storage(storage),
+        sampler=sampler,
+        pruner=pruner,
+        study_name=name,
+        directions=list(settings.directions.values()),
+        load_if_exists=True,
+    )
+    return study
+
+
+def _refuse_another(study: optuna.Study, settings: SearchConfig, space: Space) -> None:
+    """A study's numbers can be compared with each other alone: other objectives or fixed overrides make another study."""
+    mine = {
+        "objectives": settings.directions,
+        "replicates": settings.replicates,
+        "fixed": sorted(each for each in space.fixed if not each.lstrip("+~").startswith(_PLACES)),
+    }
+    begun = study.user_attrs.get(_BEGUN_WITH)
+    if begun is None:
+        if study.get_trials(deepcopy=False):
+            raise _another(study, "was not begun by hybrid_trainer")
+        study.set_user_attr(_BEGUN_WITH, mine)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(list(settings.directions))
+        return
+    for what, value in mine.items():
+        if begun[what] != value:
+            raise _another(study, f"was begun with other {what}: {_told(begun[what])}, now {_told(value)}")
+
+
+def _another(study: optuna.Study, why: str) -> ConfigError:
+    return ConfigError(f"hydra.sweeper.study_name: the study '{study.study_name}' {why}; give the new one another name")
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
+    if isinstance(value, list):
+        return " ".join(str(each) for each in value) or "none"
+    return str(value)
