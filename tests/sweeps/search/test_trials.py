@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from hybrid_trainer.config.search import SamplerConfig
 from hybrid_trainer.errors import ConfigError
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 from hybrid_trainer.sweeps.search.trials import Trials
@@ -33,23 +34,17 @@ def test_jobs_have_the_trials_numbers_and_the_study_their_values(tmp_path: Path)
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "gp", "qmc", "random"])
 def test_the_same_seed_searches_the_same_way_even_where_it_was_interrupted(tmp_path: Path, sampler: str) -> None:
     words = ("a=interval(0,10)", "b=range(1,9)")
-    keys = {"n_trials": 14, "sampler": {"name": sampler, "seed": 3, "options": {}}}
+    keys: dict[str, object] = {"n_trials": 14, "sampler": SamplerConfig(name=sampler, seed=3)}
     folders = [tmp_path / name for name in ("whole", "parts", "other")]
     for folder in folders:
         folder.mkdir()
-    whole = [order.overrides for order in drive(begin(folders[0], *words, **sampled(keys)))]
-    parts = [order.overrides for order in drive(begin(folders[1], *words, **sampled(keys)), at_most=12)]
-    parts += [order.overrides for order in drive(begin(folders[1], *words, **sampled(keys)))]
+    whole = [order.overrides for order in drive(begin(folders[0], *words, **keys))]
+    parts = [order.overrides for order in drive(begin(folders[1], *words, **keys), at_most=12)]
+    parts += [order.overrides for order in drive(begin(folders[1], *words, **keys))]
     assert parts == whole
     if sampler != "qmc":  # a sequence that is not scrambled needs no seed
-        keys["sampler"] = {"name": sampler, "seed": 4, "options": {}}
-        assert [order.overrides for order in drive(begin(folders[2], *words, **sampled(keys)))] != whole
-
-
-def sampled(keys: dict[str, object]) -> dict[str, object]:
-    from hybrid_trainer.config.search import SamplerConfig
-
-    return keys | {"sampler": SamplerConfig(**keys["sampler"])}  # type: ignore[arg-type]
+        keys["sampler"] = SamplerConfig(name=sampler, seed=4)
+        assert [order.overrides for order in drive(begin(folders[2], *words, **keys))] != whole
 
 
 def test_a_job_that_a_dead_process_had_begun_is_ordered_again_under_its_number(tmp_path: Path) -> None:
@@ -92,8 +87,6 @@ def test_a_configuration_that_was_tried_takes_over_the_value_without_a_job(tmp_p
 
 
 def test_a_grid_is_gone_through_once_in_order(tmp_path: Path) -> None:
-    from hybrid_trainer.config.search import SamplerConfig
-
     words = ("a=1,2,3", "b=range(0.1,0.5,0.2)")
     done = drive(begin(tmp_path, *words, n_trials=None, sampler=SamplerConfig(name="grid")))
     assert [order.overrides for order in done] == [[f"a={a}", f"b={b}"] for a in (1, 2, 3) for b in (0.1, 0.3)]
