@@ -1,4 +1,4 @@
-"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `docs`, `experiments`."""
+"""One command per job: `nox -s tests`, `lint`, `types`, `bench`, `chaos`, `sweeps`, `ray`, `docs`, `experiments`."""
 
 import nox
 
@@ -41,6 +41,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/size.py")
     session.run("python", "benchmarks/models.py")
+    session.run("python", "benchmarks/sweep.py")
 
 
 @nox.session
@@ -57,6 +58,20 @@ def chaos(session: nox.Session) -> None:
     session.run(
         "python", "-m", "pytest", "tests/chaos", "tests/end_to_end/test_resume.py", "--kills=200", *session.posargs
     )
+
+
+@nox.session
+def sweeps(session: nox.Session) -> None:
+    """Sweeps at length: jobs that raise, leave, hang, are killed or take all memory; a sweep that is killed."""
+    install(session)
+    session.run("python", "-m", "pytest", "-n0", "tests/sweeps", "--sweeps", *session.posargs)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """A sweep on a local Ray, in an environment of its own: its launcher holds packages back that others need newer."""
+    session.install("-e", ".[dev,ray]")
+    session.run("python", "-m", "pytest", "-n0", "tests/sweeps/test_ray.py", *session.posargs)
 
 
 @nox.session

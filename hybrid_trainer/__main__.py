@@ -29,7 +29,9 @@ hybrid_trainer {version}: train, test and compare multi-task sequence models on 
   python -m hybrid_trainer describe [GROUP]                      every key: name, type, default, meaning
   python -m hybrid_trainer predict MODEL_DIR FILE [-o OUT]       predictions for the rows of a table
   python -m hybrid_trainer repro-check KEY=VALUE ...             the same bits again? a short run, twice
+  python -m hybrid_trainer rerun RUN_DIR [KEY=VALUE ...]         a new run with the config of another one
   python -m hybrid_trainer resume RUN_DIR [KEY=VALUE ...]        go on with a run from its last checkpoint
+  python -m hybrid_trainer sweep status|resume|retry DIR         a sweep: its jobs, going on, running the failed again
   python -m hybrid_trainer tune-engine KEY=VALUE ...             what is fastest here, written as a machine profile
   python -m hybrid_trainer lr-find KEY=VALUE ... [-o lr.png]     a learning-rate range test, with its picture
   python -m hybrid_trainer batch-size-find KEY=VALUE ...         the largest batch that fits, and how fast each is
@@ -168,6 +170,12 @@ def _repro_check(arguments: list[str]) -> int:
     return repro_check.main(arguments)
 
 
+def _rerun(arguments: list[str]) -> int:
+    from hybrid_trainer import rerun
+
+    return rerun.main(arguments)
+
+
 def _resume(arguments: list[str]) -> int:
     from hybrid_trainer import resume
 
@@ -192,6 +200,12 @@ def _lr_find(arguments: list[str]) -> int:
     return lr_find.main(arguments)
 
 
+def _sweep(arguments: list[str]) -> int:
+    from hybrid_trainer.sweeps import command
+
+    return command.main(arguments)
+
+
 def _tune_engine(arguments: list[str]) -> int:
     from hybrid_trainer.tune import engine
 
@@ -206,7 +220,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "lr-find": _lr_find,
     "predict": _predict,
     "repro-check": _repro_check,
+    "rerun": _rerun,
     "resume": _resume,
+    "sweep": _sweep,
     "tune-engine": _tune_engine,
 }
 

@@ -122,7 +122,7 @@ def begin_or_go_on(
         else:
             train_on(config, directory, given, given)
     else:
-        train(config, directory, given, notes)
+        train(config, directory, given, notes, made_up=not own and name is None)
 
 
 def _name_of_the_job() -> str | None:

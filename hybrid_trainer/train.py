@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from hybrid_trainer import attempts, memory
+from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.config import monitors
 from hybrid_trainer.config.axes import cores
 from hybrid_trainer.config.schema import Config
@@ -33,7 +34,6 @@ from hybrid_trainer.types import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from hybrid_trainer.build import Machine
-    from hybrid_trainer.callbacks.base import Callback
     from hybrid_trainer.data.dataset import Dataset
     from hybrid_trainer.data.windows import WindowLoader
     from hybrid_trainer.evaluation.judge import TaskResult
@@ -49,13 +49,16 @@ def train(
     overrides: list[str],
     notes: Sequence[str] = (),
     watchers: Sequence[Callback] = (),
+    *,
+    made_up: bool = False,
 ) -> RunDirectory:
     """Train, test and save one model in a directory of its own.
 
     Args:
         config: the whole run, checked. directory: where it goes; it must not be another run's.
         overrides: as they were given, for the record. notes: what the log is to say first.
-        watchers: look on beside the config's own callbacks; one may end the run as `pruned`.
+        watchers: look on beside the config's callbacks, behind them; one may end the run as pruned.
+        made_up: the directory has a name of no meaning; where another run has it, another one is taken.
 
     Raises:
         UserError: the table, the directory or the training went wrong; the record in the directory says how.
@@ -65,7 +68,10 @@ def train(
     if config.model.init_from is not None:
         verify(Path(config.model.init_from))
     attempts.remember(directory)
-    with claimed(directory, root=Path(config.paths.root), config=plain, config_yaml=text, overrides=overrides) as run:
+    root = Path(config.paths.root)
+    with claimed(directory, root=root, config=plain, config_yaml=text, overrides=overrides, made_up=made_up) as run:
+        if run.path != directory:
+            attempts.remember(run.path, claimed=True)
         _all_of_it(config, run, notes=notes, watchers=watchers)
         return run
 
@@ -77,7 +83,7 @@ def train_on(
 
     Args:
         config: as the run goes on. directory: the run's. overrides: all that were ever given. added: this time's.
-        watchers: as of `train`.
+        watchers: see `train`.
 
     Raises:
         UserError: see `train`; and where no checkpoint of the run can be used, or not with this config.

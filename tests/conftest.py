@@ -46,6 +46,15 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long tests/chaos shall be: `nox -s chaos` asks for 200."""
     parser.addoption("--kills", type=int, default=8, help="kills of runs in tests/chaos; a quarter as many signals")
+    parser.addoption("--sweeps", action="store_true", help="the long sweeps of tests/sweeps: `nox -s sweeps`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long sweeps to their own session."""
+    skip = pytest.mark.skip(reason="takes minutes: nox -s sweeps")
+    for item in items:
+        if item.get_closest_marker("long_sweep") and not config.getoption("--sweeps"):
+            item.add_marker(skip)
 
 
 def make_config(*overrides: str) -> Config:

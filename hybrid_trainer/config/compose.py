@@ -30,6 +30,7 @@ from hybrid_trainer.config.building import (
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
+from hybrid_trainer.config.launchers import LocalLauncherConfig
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, OWN, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.search import OPEN, SearchConfig
@@ -58,6 +59,7 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     store.store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="hybrid_trainer")
+    store.store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
             node = types_of(schema)

@@ -236,9 +236,7 @@ def _check_number(
             if name == "train/loss"
             else f"is the sum by training.loss_weights, which training.balancing.kind={kind} does not minimise"
         )
-        raise ConfigError(
-            f"{key}: {name} {why}; write {instead}a task's own number such as {own}"
-        )
+        raise ConfigError(f"{key}: {name} {why}; write {instead}a task's own number such as {own}")
 
 
 def _told(value: Any) -> str:

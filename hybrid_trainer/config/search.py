@@ -8,7 +8,7 @@ from typing import Any
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.errors import ConfigError
 
-TARGET = "hydra_plugins.hybrid_trainer.OptunaSweeper"
+OPTUNA = "hydra_plugins.hybrid_trainer.OptunaSweeper"
 SAMPLERS = ("tpe", "cmaes", "gp", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "hyperband", "patient")
 DIRECTIONS = ("minimize", "maximize")
@@ -54,7 +54,7 @@ class PrunerConfig:
 class SearchConfig:
     """hydra/sweeper=optuna."""
 
-    _target_: str = TARGET
+    _target_: str = OPTUNA
     objectives: Any = key(None, "{NUMBER: minimize | maximize, ...}; null: {valid/loss: minimize}")
     n_trials: int | None = key(
         None, f"trials that the study shall have, those of other machines included; null: {TRIALS}, or the whole grid"
@@ -71,7 +71,6 @@ class SearchConfig:
         None, "what a failed trial counts as having reached (a number per objective); null: samplers leave it out"
     )
     max_failures: int | None = key(None, "ask for no more trials once so many have failed; null: however many")
-    replicates: list[list[str]] = key([[]], "overrides of each run of a trial, whose value is their mean")
 
     def __post_init__(self) -> None:
         check_range(f"{_HERE}.n_trials", self.n_trials, low=1)
@@ -86,8 +85,6 @@ class SearchConfig:
                 f"{_HERE}.study_name: name the study in {self.storage.rpartition('@')[2]}: who gives the same name works "
                 "on the same study"
             )
-        if not self.replicates:
-            raise ConfigError(f"{_HERE}.replicates: a trial needs one run at least: [[]]")
         self.failed_values()
 
     @property

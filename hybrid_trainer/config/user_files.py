@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,16 @@ class OwnOptions(SearchPathPlugin):
         """Append ./conf where it is a folder."""
         if Path("conf").is_dir():
             search_path.append("own", f"file://{Path('conf').resolve()}")
+
+
+def config_option(arguments: list[str]) -> Path | None:
+    """The file of --config; None where there is none."""
+    for word, after in pairwise([*arguments, ""]):
+        if word == "--config":
+            return Path(after)
+        if word.startswith("--config="):
+            return Path(word.partition("=")[2])
+    return None
 
 
 def take_config_option(arguments: list[str]) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -31,6 +33,7 @@ from hybrid_trainer.runs.checkout import diff_of
 from hybrid_trainer.runs.provenance import process_mark, provenance
 
 RECORD = "run.json"
+_SUFFIX = re.compile(r"-[0-9a-f]{6}$")
 
 
 class RunDirectory:
@@ -121,7 +124,13 @@ class RunDirectory:
 
 @contextmanager
 def claimed(
-    path: Path, *, root: Path, config: dict[str, Any], config_yaml: str, overrides: list[str]
+    path: Path,
+    *,
+    root: Path,
+    config: dict[str, Any],
+    config_yaml: str,
+    overrides: list[str],
+    made_up: bool = False,
 ) -> Iterator[RunDirectory]:
     """Claim a directory for one run; whatever ends the block, the record says so.
 
@@ -129,15 +138,16 @@ def claimed(
         path: the directory; it may exist, but no other run may have claimed it.
         root: the directory must lie inside.
         config, config_yaml: the resolved config, for the record and as the file. overrides: as they were given.
+        made_up: the name is one of many; where another run has it, another one is taken.
 
     Raises:
         RunDirError: the directory is outside the root, or another run's.
     """
-    _refuse_outside(path, root)
+    refuse_outside(path, root)
     record = {
         "status": "running",
         "stop_reason": None,
-        "name": run_name(path, root),
+        "name": "",
         "started": now(),
         "ended": None,
         "seconds": None,
@@ -147,17 +157,25 @@ def claimed(
         "metrics": {},
         "provenance": provenance(),
     }
-    path.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(path))  # before the record is there for another process to go on with
-        except RunDirError:
-            raise _belongs_to_another(path) from None
-        _claim(path, record)
+        while True:
+            try:
+                stack.enter_context(_claimed(path, record | {"name": run_name(path, root)}))
+                break
+            except RunDirError:
+                if not made_up:
+                    raise
+            path = another(path)
+        record["name"] = run_name(path, root)
         run = stack.enter_context(told_how_it_ends(RunDirectory(path, record)))
         run.keep_diff()
         run.adopt(config, config_yaml, overrides)
         yield run
+
+
+def another(path: Path) -> Path:
+    """Another made-up name beside that of a run or a sweep: with another random end."""
+    return path.with_name(_SUFFIX.sub("", path.name) + f"-{secrets.token_hex(3)}")
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -207,6 +225,19 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def _claimed(path: Path, record: dict[str, Any]) -> Iterator[None]:
+    """Make, lock and claim a directory."""
+    path.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path))  # before the record is there for another process to go on with
+        except RunDirError:
+            raise _belongs_to_another(path) from None
+        _claim(path, record)
+        yield
+
+
 def _claim(path: Path, record: dict[str, Any]) -> None:
     """Create the record, whole and exclusively: of any number of processes, one gets the directory."""
     handle, name = tempfile.mkstemp(dir=path, prefix=f".{RECORD}.")
@@ -240,7 +271,8 @@ def run_name(path: Path, root: Path) -> str:
     return str(path.resolve().relative_to(root.resolve()))
 
 
-def _refuse_outside(path: Path, root: Path) -> None:
+def refuse_outside(path: Path, root: Path) -> None:
+    """Raise RunDirError for a folder that does not lie below the root."""
     if root.resolve() in path.resolve().parents:
         return
     raise RunDirError(

@@ -1,17 +1,18 @@
-"""Jobs as they are asked for and as they end: what a launcher and whoever picks configurations say to each other."""
+"""What a sweeper and a launcher say to each other: an order for a job, what became of it, and who gives orders."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True)
 class JobOrder:
-    """A job that is to be started.
+    """One job of a sweep.
 
     Attributes:
-        number: of the job within its sweep. overrides: all of them, made ready for Hydra.
+        number: which one; the ledger and the job's folder begin with it. overrides: made ready for Hydra.
     """
 
     number: int
@@ -20,28 +21,66 @@ class JobOrder:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """What became of a job.
 
     Attributes:
-        status: complete, failed, pruned, duplicate or interrupted. metrics: of its run, flat. reason: a line; may be "".
+        status: complete, failed, pruned, duplicate or interrupted.
+        metrics: the run's, by name; a duplicate has those of the job that it repeats.
+        reason: why it ended as it did, in one line.
     """
 
     status: str
-    metrics: dict[str, float]
-    reason: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
 
 
 class JobSource(Protocol):
-    """Where jobs come from.
+    """Gives orders, one at a time, and learns what became of them."""
 
-    Attributes:
-        exhausted: whether nothing will come any more.
-    """
+    @property
+    def exhausted(self) -> bool:
+        """Whether there will be no further order, whatever becomes of those that are under way."""
+        ...
 
-    exhausted: bool
+    @property
+    def total(self) -> int | None:
+        """How many orders there will have been in the end; None: not known."""
+        ...
 
     def next(self) -> JobOrder | None:
-        """The next job; None where there is none now: ask again when a job has ended, unless `exhausted`."""
+        """The next job; None: there is none now, ask again when a job has ended."""
+        ...
 
     def ended(self, order: JobOrder, outcome: Outcome) -> None:
-        """Hear how a job ended."""
+        """Learn what became of an order."""
+        ...
+
+
+class Listed:
+    """Orders that are all known from the beginning."""
+
+    def __init__(self, orders: Iterable[JobOrder]) -> None:
+        self.orders = list(orders)
+        self.outcomes: dict[int, Outcome] = {}
+        self._given = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all have been given."""
+        return self._given == len(self.orders)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return len(self.orders)
+
+    def next(self) -> JobOrder | None:
+        """The next one of the list."""
+        if self.exhausted:
+            return None
+        self._given += 1
+        return self.orders[self._given - 1]
+
+    def ended(self, order: JobOrder, outcome: Outcome) -> None:
+        """Keep what became of it."""
+        self.outcomes[order.number] = outcome

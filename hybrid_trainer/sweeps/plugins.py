@@ -1,24 +1,36 @@
-"""Hydra's plug-ins of our own, told to Hydra by name.
-
-Hydra takes a plug-in only under the name `hydra_plugins`, where it finds those of an editable install in some places and in
-others not; so ours stand in the package, and are registered under that name when a sweep begins.
-"""
+"""Launchers and sweepers, where Hydra finds them. An editable install hides a package of plug-ins, so ours is entered by hand."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from hydra.core.plugins import Plugins
-from hydra.plugins.plugin import Plugin
 
-from hybrid_trainer.config.search import TARGET
-from hybrid_trainer.sweeps.optuna_sweeper import OptunaSweeper
+from hybrid_trainer.config.launchers import LOCAL
+from hybrid_trainer.config.search import OPTUNA
+from hybrid_trainer.errors import UserError
 
-
-def register_plugins() -> None:
-    """Tell Hydra of all of them."""
-    _register(OptunaSweeper, TARGET)
+_EXTRAS = {"hydra_plugins.hydra_submitit_launcher": "slurm", "hydra_plugins.hydra_ray_launcher": "ray"}
 
 
-def _register(plugin: type[Plugin], target: str) -> None:
-    module, _, name = target.rpartition(".")
-    if target not in Plugins.instance().class_name_to_class:
-        Plugins.instance().register(type(name, (plugin,), {"__module__": module, "__doc__": plugin.__doc__}))
+def register() -> None:
+    """Let `hydra/launcher=local` and `hydra/sweeper=optuna` be ours."""
+    from hybrid_trainer.sweeps.local import LocalLauncher
+    from hybrid_trainer.sweeps.optuna_sweeper import OptunaSweeper
+
+    Plugins.instance().class_name_to_class[LOCAL] = LocalLauncher
+    Plugins.instance().class_name_to_class[OPTUNA] = OptunaSweeper
+
+
+def refuse_missing(target: str) -> None:
+    """Raise UserError where a launcher is chosen whose extra is not installed."""
+    for package, extra in _EXTRAS.items():
+        if target.startswith(f"{package}.") and not _is_installed(package):
+            raise UserError(f"hydra/launcher: {package} is not installed: pip install 'hybrid-trainer[{extra}]'")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # no plug-in of Hydra's is installed at all
+        return False

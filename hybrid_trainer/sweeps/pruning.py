@@ -95,7 +95,9 @@ class Pruning(Callback):
         if kept.state.is_finished():
             return f"pruned after epoch {epoch}: another run of trial {self.trial} was given up"
         if self.speaks:
-            for step in sorted(set(values) - set(kept.intermediate_values)):  # more than one after a pause of the storage
+            for step in sorted(
+                set(values) - set(kept.intermediate_values)
+            ):  # more than one after a pause of the storage
                 storage.set_trial_intermediate_value(trial_id, step, values[step])
         if not self.study.pruner.prune(self.study, _with(kept, values)):
             return None

@@ -249,7 +249,7 @@ def test_the_jobs_of_a_sweep_have_it_and_have_one(usual: Path, table: Path, monk
     assert done.returncode == 0, done.stderr
     done = cli(table, "--multirun", *TINY, "seed=1", "hydra.sweep.dir=multirun/b")
     assert done.returncode == 0, done.stderr
-    paths = [table / "multirun" / name for name in ("a/0", "a/1", "b/0")]
+    paths = [table / "multirun" / name for name in ("a/0-precision=fp32", "a/1-precision=auto", "b/0")]
     used = [json.loads((path / "run.json").read_text())["config"]["training"]["precision"] for path in paths]
     assert used == ["fp32", "auto", "bf16"]
     assert "given otherwise: training.precision=fp32 (not bf16)" in (paths[0] / "train.log").read_text()

@@ -131,17 +131,20 @@ def test_a_sweep_goes_on_when_a_job_fails_and_its_status_says_so(tmp_path: Path)
     assert done.returncode == 1
     (sweep,) = (tmp_path / "multirun").glob("*/*")
     assert {path.name for path in tmp_path.iterdir()} == {"good.csv", "short.csv", "multirun"}
-    assert [record_of(sweep / job)["status"] for job in ("0", "1")] == ["failed", "complete"]
-    assert record_of(sweep / "0")["stop_reason"].startswith(
+    assert [record_of(sweep / job)["status"] for job in ("0-path=short.csv", "1-path=good.csv")] == [
+        "failed",
+        "complete",
+    ]
+    assert record_of(sweep / "0-path=short.csv")["stop_reason"].startswith(
         "TableError: short.csv: the longest instrument has 20 row(s), too few"
     )
-    assert "data.path=good.csv" in record_of(sweep / "1")["overrides"]
+    assert "data.path=good.csv" in record_of(sweep / "1-path=good.csv")["overrides"]
     lines = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
     assert any("job 0 failed" in line and "short.csv" in line for line in lines)
-    assert any(f"1 of 2 jobs failed: {sweep / '0'}" in line for line in lines)
+    assert any(f"1 of 2 jobs failed: {sweep.relative_to(tmp_path) / '0-path=short.csv'}" in line for line in lines)
     assert not any("good.csv" in line for line in lines)  # only what failed is told
-    assert f"compare {sweep}" in done.stdout
+    assert f"compare {sweep.relative_to(tmp_path)}" in done.stdout
 
 
 def test_a_file_that_is_not_there_is_told_before_any_job_starts(tmp_path: Path) -> None:
@@ -187,7 +190,7 @@ def test_a_signal_ends_training_with_the_status_interrupted(
     price_frame(300).write_csv(tmp_path / "prices.csv")
     endless = [override for override in QUIET if not override.startswith("training.epochs")]
     endless += ["training.epochs=1000000", "callbacks.early_stopping.enabled=false"]
-    arguments = ["--multirun", "seed=0,1", *endless] if sweep else endless
+    arguments = ["--multirun", "seed=0,1", "hydra.launcher.n_jobs=1", *endless] if sweep else endless
     process = subprocess.Popen(
         [sys.executable, "-c", WITH_SIGINT, *arguments],
         cwd=tmp_path,

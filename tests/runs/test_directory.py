@@ -241,3 +241,41 @@ def test_a_folder_outside_the_root_that_holds_something_stays(tmp_path: Path) ->
         pass
     assert kept.read_text() == "years of work"
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+
+
+MANY = """\
+import os, sys
+from pathlib import Path
+from hybrid_trainer.runs import directory
+
+directory.provenance = lambda: {"git": None}  # git would be asked a hundred times
+root, name = Path(sys.argv[1]), sys.argv[2]
+go, ready = os.pipe()
+children = []
+for number in range(100):
+    child = os.fork()
+    if child == 0:
+        os.close(ready)
+        os.read(go, 1)  # until the parent closes it: all at the same instant
+        made_up = dict(root=root, config={}, config_yaml="{}", overrides=[], made_up=True)
+        with directory.claimed(root / "outputs" / name, **made_up) as run:
+            run.finish("complete")
+        os._exit(0)
+    children.append(child)
+os.close(ready)
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+
+
+def test_a_hundred_processes_that_claim_one_made_up_name_at_the_same_instant_get_a_hundred_directories(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(tmp_path), "10-15-00-a1b2c3"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/*/run.json")]
+    assert len({record["name"] for record in records}) == len({record["process"]["pid"] for record in records}) == 100
+    assert {record["status"] for record in records} == {"complete"}
+    assert len(list((tmp_path / "outputs").iterdir())) == 100
+    assert all(record["name"].startswith("outputs/10-15-00-") for record in records)

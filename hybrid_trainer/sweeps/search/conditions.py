@@ -53,7 +53,9 @@ def condition_of(place: str, given: object) -> Condition:
 
 
 def _no_condition(place: str, given: object) -> ConfigError:
-    return ConfigError(f"{place}.when: {given!r}: write 'KEY=VALUE', or {{KEY: VALUE}} with one value or a list of them")
+    return ConfigError(
+        f"{place}.when: {given!r}: write 'KEY=VALUE', or {{KEY: VALUE}} with one value or a list of them"
+    )
 
 
 def is_one_of(value: object, wanted: tuple[object, ...]) -> bool:

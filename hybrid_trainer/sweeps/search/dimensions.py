@@ -1,11 +1,11 @@
 """One searched key: Hydra's sweep syntax, or an entry of a YAML search space, as a distribution of Optuna's.
 
-    a=1,2 | choice(1,2)              one of them             {type: categorical, choices: [1, 2]}
-    range(1,10,3)                    1, 4, 7: an integer     {type: int, low: 1, high: 7, step: 3}
-    range(0.1,0.5,0.2)               0.1, 0.3: a number      {type: float, low: 0.1, high: 0.3, step: 0.2}
-    interval(1,10)                   a number                {type: float, low: 1, high: 10}
-    int(interval(1,10))              an integer              {type: int, low: 1, high: 10}
-    tag(log, interval(1e-4,1e-1))    by its logarithm        {type: float, low: 1e-4, high: 1e-1, log: true}
+a=1,2 | choice(1,2)              one of them             {type: categorical, choices: [1, 2]}
+range(1,10,3)                    1, 4, 7: an integer     {type: int, low: 1, high: 7, step: 3}
+range(0.1,0.5,0.2)               0.1, 0.3: a number      {type: float, low: 0.1, high: 0.3, step: 0.2}
+interval(1,10)                   a number                {type: float, low: 1, high: 10}
+int(interval(1,10))              an integer              {type: int, low: 1, high: 10}
+tag(log, interval(1e-4,1e-1))    by its logarithm        {type: float, low: 1e-4, high: 1e-1, log: true}
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _OF_CHOICES = ("type", "choices", "when")
 _OF_SWEEPS = ("sweep", "when")
 ENTRY_WORDS = {*_OF_NUMBERS, *_OF_CHOICES, *_OF_SWEEPS}
 """What may stand in an entry: a mapping without any of them is one of further keys."""
-_EXAMPLES = "such as 'choice(16,32)', [16, 32], 'int(interval(16,256))' or {type: float, low: 1e-4, high: 1e-2, log: true}"
+_EXAMPLES = (
+    "such as 'choice(16,32)', [16, 32], 'int(interval(16,256))' or {type: float, low: 1e-4, high: 1e-2, log: true}"
+)
 
 
 @dataclass(frozen=True)

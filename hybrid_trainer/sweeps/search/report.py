@@ -37,7 +37,9 @@ def lines(study: Study, settings: SearchConfig, folder: Path) -> list[str]:
         found.append(f"{twins} of them had been tried before and took over the former value")
     if not any(_counts(trial) for trial in trials):
         reasons = [str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs]
-        raise TrainingError("\n".join([*found[:1], *reasons[:1], "no trial came to its end: there is no best one"]).strip())
+        raise TrainingError(
+            "\n".join([*found[:1], *reasons[:1], "no trial came to its end: there is no best one"]).strip()
+        )
     best = [trial for trial in study.best_trials if SURPLUS not in trial.user_attrs]
     if len(settings.directions) == 1:
         found.append(_line("best", settings, best[0]))

@@ -65,7 +65,9 @@ def make(
     taken = options_of(maker, _NO_OPTIONS)
     for option in options:
         if option not in taken:
-            raise ConfigError(f"hydra.sweeper.sampler.options.{option}: no option of {name}{did_you_mean(option, taken)}")
+            raise ConfigError(
+                f"hydra.sweeper.sampler.options.{option}: no option of {name}{did_you_mean(option, taken)}"
+            )
     quiet = {word: False for word in _QUIET if word in inspect.signature(maker).parameters and name != "tpe"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -110,9 +112,7 @@ class SeededByTrial(samplers.BaseSampler):
         """As the trial's sampler does."""
         return self._of_trial.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """As any of them does."""
         self._of_trial.after_trial(study, trial, state, values)
 

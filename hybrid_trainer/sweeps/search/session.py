@@ -10,13 +10,15 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
+from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.search import TRIALS, SearchConfig
 from hybrid_trainer.errors import ConfigError
+from hybrid_trainer.sweeps.folder import Sweep
 from hybrid_trainer.sweeps.search.pruners import make_pruner
-from hybrid_trainer.sweeps.search.record import StudyRecord, place_of, write_record
+from hybrid_trainer.sweeps.search.record import StudyRecord, place_of, read_record, write_record
 from hybrid_trainer.sweeps.search.samplers import make_sampler
 from hybrid_trainer.sweeps.search.space import Space
-from hybrid_trainer.sweeps.search.storage import JOURNAL, is_url, open_storage
+from hybrid_trainer.sweeps.search.storage import JOURNAL, is_url, open_storage, without_password
 from hybrid_trainer.sweeps.search.trials import Rules, Trials
 
 OWN_NAME = "search"
@@ -24,31 +26,31 @@ _BEGUN_WITH = "begun with"
 _PLACES = ("hydra.", "hydra/", "paths.", "run.", "config_file=")
 
 
-def begin(
-    settings: SearchConfig, space: Space, folder: Path, epochs: int, usable: Callable[[list[str]], object]
-) -> Trials:
+def begin(settings: SearchConfig, space: Space, sweep: Sweep, usable: Callable[[list[str]], Config]) -> Trials:
     """Make or load the study, leave word of it for the jobs, and make ready to ask it for trials.
 
     Args:
-        settings: of the sweeper. space: what is searched. folder: the sweep's; a search that was begun there goes on.
-        epochs: of a run, at most. usable: raises ConfigError for overrides that no run can have.
+        settings: of the sweeper. space: what is searched. sweep: a search that was begun there goes on.
+        usable: the config of a job; raises ConfigError where no run can have it.
 
     Raises:
         ConfigError: a sampler or pruner takes no such option, the storage can't be used, or the study there is another.
     """
     points = space.grid() if settings.sampler.name == "grid" else None
     sampler = make_sampler(settings.sampler, points)
-    pruner = make_pruner(settings.pruner, epochs)
-    record = record_of(settings, epochs)
-    study = open_study(settings, sampler, pruner, place_of(folder, record.storage), record.name)
-    _refuse_another(study, settings, space)
-    write_record(folder, record)
+    replicates = sweep.content["replicates"] or [[]]
+    record = read_record(sweep.path) or record_of(settings, _epochs(settings, space, usable), len(replicates))
+    pruner = make_pruner(settings.pruner, record.epochs)
+    study = open_study(settings, sampler, pruner, place_of(sweep.path, record.storage), record.name)
+    _refuse_another(study, settings, space, replicates)
+    write_record(sweep.path, record)
+    sweep.update(study={"storage": without_password(record.storage), "name": record.name})
     count = settings.n_trials if settings.n_trials is not None else len(points) if points is not None else TRIALS
     rules = Rules(
         metrics=list(settings.directions),
         count=count if points is None else min(count, len(points)),
-        replicates=settings.replicates,
-        sweep=f"{socket.gethostname()}:{folder.resolve()}",
+        replicates=replicates,
+        sweep=f"{socket.gethostname()}:{sweep.path.resolve()}",
         alone=settings.storage is None,
         failed_values=settings.failed_values(),
         max_failures=settings.max_failures,
@@ -56,7 +58,7 @@ def begin(
     return Trials(study, space, rules, usable)
 
 
-def record_of(settings: SearchConfig, epochs: int) -> StudyRecord:
+def record_of(settings: SearchConfig, epochs: int, replicates: int) -> StudyRecord:
     """What the jobs are to know of the study."""
     storage = JOURNAL
     if settings.storage is not None:
@@ -68,8 +70,15 @@ def record_of(settings: SearchConfig, epochs: int) -> StudyRecord:
         pruner=settings.pruner.name,
         options=settings.pruner.options,
         epochs=epochs,
-        replicates=len(settings.replicates),
+        replicates=replicates,
     )
+
+
+def _epochs(settings: SearchConfig, space: Space, usable: Callable[[list[str]], Config]) -> int:
+    """The most that a run may have; nobody asks where nothing is given up."""
+    if settings.pruner.name == "none":
+        return 1
+    return max(usable(words).training.epochs for words in space.probes())
 
 
 def open_study(
@@ -91,11 +100,11 @@ def open_study(
     return study
 
 
-def _refuse_another(study: optuna.Study, settings: SearchConfig, space: Space) -> None:
+def _refuse_another(study: optuna.Study, settings: SearchConfig, space: Space, replicates: list[list[str]]) -> None:
     """A study's numbers can be compared with each other alone: other objectives or fixed overrides make another study."""
     mine = {
         "objectives": settings.directions,
-        "replicates": settings.replicates,
+        "replicates": replicates,
         "fixed": sorted(each for each in space.fixed if not each.lstrip("+~").startswith(_PLACES)),
     }
     begun = study.user_attrs.get(_BEGUN_WITH)

@@ -122,7 +122,10 @@ class Space:
             yield from self._points({**point, dimension.key: value}, rest[1:])
 
     def _meant(self, point: Point) -> Point:
-        return {**self.given, **{each.key: each.meant(point[each.key]) for each in self.dimensions if each.key in point}}
+        return {
+            **self.given,
+            **{each.key: each.meant(point[each.key]) for each in self.dimensions if each.key in point},
+        }
 
 
 def make_space(overrides: list[Override], entries: Mapping[str, object]) -> Space:
@@ -193,7 +196,9 @@ def _in_order(waiting: list[Dimension], given: Mapping[str, object]) -> list[Dim
         settled = {*given, *(each.key for each in placed)}
         ready = [each for each in waiting if settled.issuperset(each.when.keys)]
         if not ready:
-            raise ConfigError(f"{_HERE}: {', '.join(each.key for each in waiting)}: their conditions wait for each other")
+            raise ConfigError(
+                f"{_HERE}: {', '.join(each.key for each in waiting)}: their conditions wait for each other"
+            )
         placed.append(ready[0])
         waiting = [each for each in waiting if each is not ready[0]]
     return placed

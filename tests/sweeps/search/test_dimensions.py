@@ -113,7 +113,10 @@ def test_a_value_is_read_as_it_was_before_it_was_written(value: object) -> None:
     [
         ("glob(*)", "a.b: glob() names no values by itself; write the options out: a.b=one,two"),
         ("shuffle(1,2)", "a.b: shuffle() has no meaning in a search, whose sampler picks the order; leave it out"),
-        ("shuffle(range(1,5))", "a.b: shuffle() has no meaning in a search, whose sampler picks the order; leave it out"),
+        (
+            "shuffle(range(1,5))",
+            "a.b: shuffle() has no meaning in a search, whose sampler picks the order; leave it out",
+        ),
         ("tag(log,choice(1,2))", "a.b: tag(log, ...) is for interval() and range(), not for a choice"),
         ("tag(wide,interval(1,2))", "a.b: tag(wide, ...): log is the only tag that a search knows"),
         ("tag(log,interval(0,1))", "a.b: from 0.0: a logarithm needs numbers above 0"),
@@ -149,7 +152,9 @@ def test_what_a_search_has_no_use_for_is_refused_by_name(text: str, said: str) -
     ],
 )
 def test_an_entry_that_is_wrong_is_told_with_its_key(entry: object, said: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^hydra\.sweeper\.search_space\.training\.epochs.*{said.replace('|', '.')}"):
+    with pytest.raises(
+        ConfigError, match=rf"^hydra\.sweeper\.search_space\.training\.epochs.*{said.replace('|', '.')}"
+    ):
         of_entry("training.epochs", entry)
 
 

@@ -22,7 +22,9 @@ def test_every_sampler_picks(name: str) -> None:
 
 
 def test_the_options_reach_optunas_sampler() -> None:
-    made = make_sampler(SamplerConfig(name="tpe", seed=None, options={"n_startup_trials": 3, "multivariate": True}), None)
+    made = make_sampler(
+        SamplerConfig(name="tpe", seed=None, options={"n_startup_trials": 3, "multivariate": True}), None
+    )
     assert isinstance(made, optuna.samplers.TPESampler)
     assert made._n_startup_trials == 3
     assert isinstance(make_sampler(SamplerConfig(name="tpe", seed=1), None), SeededByTrial)

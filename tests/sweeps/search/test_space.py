@@ -134,7 +134,12 @@ def test_a_search_space_is_a_mapping_or_the_file_of_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file"), ("- a\n", "must be a mapping"), ("a: [1\n", "not valid YAML"), ("a: 1\na: 2\n", "valid YAML")],
+    [
+        (None, "No such file"),
+        ("- a\n", "must be a mapping"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: 1\na: 2\n", "valid YAML"),
+    ],
 )
 def test_a_file_that_holds_no_space_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
     file = tmp_path / "space.yaml"

@@ -173,7 +173,9 @@ def test_an_objective_that_no_run_has_is_told_with_the_first_job(tmp_path: Path)
     trials = begin(tmp_path, "a=interval(0,10)", n_trials=2)
     order = trials.next()
     assert order is not None
-    with pytest.raises(ConfigError, match=r"objectives: 'valid/loss' is no number of a run; did you mean 'valid/los'\?"):
+    with pytest.raises(
+        ConfigError, match=r"objectives: 'valid/loss' is no number of a run; did you mean 'valid/los'\?"
+    ):
         trials.ended(order, Outcome("complete", {"valid/los": 1.0}, ""))
 
 

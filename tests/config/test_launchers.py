@@ -1,0 +1,33 @@
+"""The options of hydra/launcher=local."""
+
+from __future__ import annotations
+
+import pytest
+
+from hybrid_trainer.config.launchers import LocalLauncherConfig
+from hybrid_trainer.errors import ConfigError
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, None), ("90", 90), ("90s", 90), ("1.5min", 90), ("2h", 7200)])
+def test_a_time_limit_is_seconds_or_a_duration(given: str | None, seconds: float | None) -> None:
+    assert LocalLauncherConfig(time_limit=given).seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n_jobs": 0}, "hydra.launcher.n_jobs: 0 is out of range; it must be at least 1"),
+        ({"gpus_per_job": 1.5}, "hydra.launcher.gpus_per_job: 1.5 must be a whole number or a part of one"),
+        ({"gpus_per_job": -1.0}, "hydra.launcher.gpus_per_job: -1.0 is out of range"),
+        ({"time_limit": "soon"}, "hydra.launcher.time_limit: 'soon' is neither"),
+        ({"time_limit": "0"}, "hydra.launcher.time_limit: 0.0 is out of range; it must be above 0"),
+        ({"memory_limit_mib": 0}, "hydra.launcher.memory_limit_mib: 0 is out of range"),
+        ({"retries": -1}, "hydra.launcher.retries: -1 is out of range"),
+        ({"on_failure": "halt"}, "hydra.launcher.on_failure: 'halt' is not one of continue, stop"),
+        ({"duplicates": "no"}, "hydra.launcher.duplicates: 'no' is not one of skip, run"),
+    ],
+)
+def test_an_option_out_of_range_is_told(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LocalLauncherConfig(**options)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(said)
