@@ -82,8 +82,8 @@ class SearchConfig:
             self._check_several()
         if self.storage is not None and self.study_name is None:
             raise ConfigError(
-                f"{_HERE}.study_name: name the study in {self.storage.rpartition('@')[2]}: who gives the same name works "
-                "on the same study"
+                f"{_HERE}.study_name: name the study in {self.storage.rpartition('@')[2]}: who gives the same name "
+                "works on the same study"
             )
         self.failed_values()
 

@@ -1,4 +1,4 @@
-"""Launchers and sweepers, where Hydra finds them. An editable install hides a package of plug-ins, so ours is entered by hand."""
+"""Our launcher and sweeper, where Hydra finds them: an editable install would hide a package of plug-ins."""
 
 from __future__ import annotations
 

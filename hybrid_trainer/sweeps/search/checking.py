@@ -1,4 +1,4 @@
-"""Before a search begins: its keys, its space and its objectives, so that what is wrong is told before anything is there."""
+"""Before a search begins: its keys, its space and its objectives. What is wrong is told before anything is there."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Dimension:
 
     def meant(self, value: object) -> object:
         """The value itself, where the study keeps a text for it."""
-        return self.values[self._choices().index(value)] if self.texts else value
+        return self.values[self._place(value)] if self.texts else value
 
     def all_values(self) -> list[object] | None:
         """Every value in order; None where there are too many to count them."""
@@ -88,6 +88,9 @@ class Dimension:
             return [kind.low, kind.high] if kind.low < kind.high else [kind.low]
         return list(self._choices())
 
+    def _place(self, value: object) -> int:
+        return next(place for place, choice in enumerate(self._choices()) if choice == value)
+
     def _choices(self) -> list[Choice]:
         assert isinstance(self.distribution, CategoricalDistribution)
         return list(self.distribution.choices)
@@ -95,7 +98,7 @@ class Dimension:
     def _text(self, value: object) -> str:
         kind = self.distribution
         if self.texts:
-            return self.texts[self._choices().index(value)]  # type: ignore[arg-type]
+            return self.texts[self._place(value)]
         if isinstance(kind, FloatDistribution) and kind.step is not None:
             assert isinstance(value, float)
             low, step = Decimal(str(kind.low)), Decimal(str(kind.step))
@@ -163,15 +166,23 @@ def _structured(key: str, place: str, entry: dict[object, object]) -> Dimension:
             raise ConfigError(f"{place}.choices: must be a list of values")
         return _choice(_bare(key, text_of(choices[0])), choices, [text_of(each) for each in choices])
     _check_names(place, entry, _OF_NUMBERS)
-    log, step = entry.get("log", False), entry.get("step")
+    log = entry.get("log", False)
     if not isinstance(log, bool):
         raise ConfigError(f"{place}.log: {log!r} must be true or false")
-    numbers = [entry.get("low"), entry.get("high"), *([] if step is None else [step])]
-    right = [isinstance(each, int | float) and not isinstance(each, bool) for each in numbers]
-    if not all(right) or (kind == "int" and not all(isinstance(each, int) for each in numbers)):
-        raise ConfigError(f"{place}: low, high and step must be {'integers' if kind == 'int' else 'numbers'}")
-    low, high, *by = (int(each) if kind == "int" else float(each) for each in numbers)  # type: ignore[call-overload]
-    return _numbers(_bare(key, text_of(low)), place, low, high, by[0] if by else None, log)
+    low, high, step = (
+        _number(place, kind, each) for each in (entry.get("low"), entry.get("high"), entry.get("step", 0))
+    )
+    return _numbers(_bare(key, text_of(low)), place, low, high, step if "step" in entry else None, log)
+
+
+def _number(place: str, kind: object, given: object) -> float:
+    """A number of the kind that an entry says."""
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    if whole and kind == "int":
+        return int(str(given))
+    if kind == "float" and (whole or isinstance(given, float)):
+        return float(str(given))
+    raise ConfigError(f"{place}: low, high and step must be {'integers' if kind == 'int' else 'numbers'}")
 
 
 def _bare(key: str, text: str) -> Dimension:

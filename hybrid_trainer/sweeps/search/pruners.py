@@ -35,7 +35,7 @@ def make_pruner(config: PrunerConfig, epochs: int) -> pruners.BasePruner:
         return _made(pruners.MedianPruner, "median", options)
     if config.name == "hyperband":
         return _made(pruners.HyperbandPruner, "hyperband", {"max_resource": epochs, **options})
-    own = {name: options.pop(name) for name in ("patience", "min_delta") if name in options}
+    own: dict[str, Any] = {name: options.pop(name) for name in ("patience", "min_delta") if name in options}
     median = _made(pruners.MedianPruner, "patient", options, further=("patience", "min_delta"))
     return _made(pruners.PatientPruner, "patient", {"patience": _PATIENCE, **own, "wrapped_pruner": median})
 

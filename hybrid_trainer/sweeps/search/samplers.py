@@ -1,6 +1,6 @@
 """Who picks the next trial's values: Optuna's samplers, so seeded that a trial's values hang on nothing but the study.
 
-With a seed, every trial is picked by a sampler of its own whose seed comes of the seed and the trial's number: a search that
+With a seed, every trial has a sampler of its own, whose seed comes of that one and the trial's number: a search that
 was interrupted goes on as if it had not been, and several machines on one study never draw the same.
 """
 

@@ -89,19 +89,19 @@ def open_study(
     name: str,
 ) -> optuna.Study:
     """The study of that name in that storage, made where there is none."""
-    study = optuna.create_study(
+    directions = [optuna.study.StudyDirection[each.upper()] for each in settings.directions.values()]
+    return optuna.create_study(
         storage=open_storage(storage),
         sampler=sampler,
         pruner=pruner,
         study_name=name,
-        directions=list(settings.directions.values()),
+        directions=directions,
         load_if_exists=True,
     )
-    return study
 
 
 def _refuse_another(study: optuna.Study, settings: SearchConfig, space: Space, replicates: list[list[str]]) -> None:
-    """A study's numbers can be compared with each other alone: other objectives or fixed overrides make another study."""
+    """Numbers of one study are compared with each other: other objectives or fixed overrides make another study."""
     mine = {
         "objectives": settings.directions,
         "replicates": replicates,

@@ -10,7 +10,8 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock  # which nothing public names
 
 from hybrid_trainer.errors import ConfigError
 
@@ -53,7 +54,7 @@ def open_storage(storage: str) -> BaseStorage:
 class FlockLock(BaseJournalFileLock):
     """A lock that the system lets go of however its process ends; a last line that was half written is cut off.
 
-    Optuna's own lock is a file, which a process that is killed leaves behind: the others would wait half a minute for it.
+    Optuna's own lock is a file, which a killed process leaves behind: the others would wait half a minute for it.
     """
 
     def __init__(self, path: Path) -> None:

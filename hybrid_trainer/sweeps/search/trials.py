@@ -27,8 +27,8 @@ class Rules:
     Attributes:
         metrics: the objectives' names. count: trials that the study shall have.
         replicates: overrides of each run of a trial. sweep: which one this is, by a name that no other has.
-        alone: whether the study is this sweep's alone. failed_values: what a failed trial is told to have reached; None: it
-        is told to have failed. max_failures: after how many no trial is asked for any more; None: it is never too many.
+        alone: whether the study is this sweep's alone. failed_values: what a failed trial is told to have reached;
+            None: it is told to have failed. max_failures: after so many none is asked for any more; None: never.
     """
 
     metrics: Sequence[str]
@@ -71,7 +71,7 @@ class Trials:
 
     @property
     def total(self) -> int:
-        """How many jobs there will have been, if no other process asks for trials, and none of these is done without one."""
+        """How many jobs there will have been, where no other process asks for trials and none is done without a job."""
         return self._rules.count * self._runs
 
     def next(self) -> JobOrder | None:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ParsedElementType, Quote, QuotedString, Transformer
 from hydra.errors import HydraException
 
-Choice: TypeAlias = None | bool | int | float | str
+Choice: TypeAlias = bool | int | float | str | None
 
 
 def parse(override: str) -> Override | None:

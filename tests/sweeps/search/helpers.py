@@ -9,6 +9,7 @@ import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from hybrid_trainer.config.search import SearchConfig
+from hybrid_trainer.sweeps.folder import Sweep
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 from hybrid_trainer.sweeps.search import session
 from hybrid_trainer.sweeps.search.space import Space, make_space
@@ -24,8 +25,9 @@ def space_of(*words: str, entries: Mapping[str, object] | None = None) -> Space:
 def begin(folder: Path, *words: str, **keys: object) -> Trials:
     """A search in a folder, new or gone on with."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sweep = Sweep(folder, {"replicates": keys.pop("replicates", [])})
     settings = SearchConfig(**{"n_trials": 8, **keys})  # type: ignore[arg-type]
-    return session.begin(settings, space_of(*words), folder, 10, lambda overrides: None)
+    return session.begin(settings, space_of(*words), sweep, lambda overrides: None)  # type: ignore[arg-type, return-value]
 
 
 def values_of(order: JobOrder) -> dict[str, float]:

@@ -115,7 +115,7 @@ def test_a_condition_that_never_holds_is_told_before_anything_starts() -> None:
 
 
 def test_an_interval_has_no_grid_and_an_endless_one_is_refused() -> None:
-    with pytest.raises(ConfigError, match="^b: an interval has no grid"):
+    with pytest.raises(ConfigError, match=r"^b: an interval has no grid"):
         space_of("a=1,2", "b=interval(0,1)").grid()
     with pytest.raises(ConfigError, match="the grid has more than 100000 points"):
         space_of("a=range(1000)", "b=range(1000)").grid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -34,7 +35,7 @@ def test_a_line_that_a_killed_process_left_half_written_is_cut_off(tmp_path: Pat
     trials = begin(tmp_path, "a=interval(0,10)", n_trials=4)
     assert [order.number for order in drive(trials)] == [3]
     assert journal.read_bytes().startswith(whole)
-    assert torn not in journal.read_bytes()
+    assert json.loads(journal.read_bytes()[len(whole) :].splitlines()[0])["op_code"] in range(11)
     assert len(begin(tmp_path, "a=interval(0,10)", n_trials=4).study.trials) == 4
 
 
