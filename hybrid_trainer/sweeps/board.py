@@ -26,16 +26,17 @@ class Board:
     """Shows jobs under way with their epochs, the best so far, and how long it will take.
 
     Args:
-        n_jobs: how many run at a time. total: how many there will be; None: not known.
+        n_jobs: how many run at a time. total: how many there will be; None: not known. console: where it is shown.
     """
 
-    def __init__(self, sweep: Sweep, n_jobs: int, total: int | None) -> None:
+    def __init__(self, sweep: Sweep, n_jobs: int, total: int | None, console: Console | None = None) -> None:
         self.sweep = sweep
         self.n_jobs = n_jobs
         self.total = total
         self.objective: str = sweep.content["objectives"][0]
         self._seconds: list[float] = []
-        self._live = Live(console=Console(), auto_refresh=False, transient=True) if sys.stdout.isatty() else None
+        terminal = console is not None or sys.stdout.isatty()
+        self._live = Live(console=console, auto_refresh=False, transient=True) if terminal else None
         self._shown = 0.0
 
     def __enter__(self) -> Self:

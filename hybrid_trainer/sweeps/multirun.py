@@ -88,7 +88,7 @@ def _begun(
     if options["_target_"] == LOCAL:
         LocalLauncherConfig(**{str(name): value for name, value in options.items()})  # checks them
     keys = [word for word in overrides if key_of(word) not in (_SEARCHPATH, "hydra.sweep.dir")]
-    fixed = [word for word, override in _parsed(keys) if not override.is_sweep_override()]
+    swept = {key_of(word) for word, override in _parsed(keys) if override.is_sweep_override()}
     profile = found.profile
     named = any(key_of(word) == "hydra.sweep.dir" for word in overrides)
     made = created(
@@ -97,7 +97,7 @@ def _begun(
         made_up=not named,
         command=given,
         overrides=keys,
-        fixed=sorted({key_of(word) for word in fixed}),
+        fixed=sorted({key_of(word) for word in keys} - swept),
         plugins=found.plugins,
         profile=profile and {"path": str(profile.path), "values": profile.values, "unfit": profile.unfit},
         threads=found.threads,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.test_runs import WITH_SIGINT
 from tests.sweeps.helpers import QUIET, TROUBLE, began, prepare, reasons, record_of, statuses, sweep_in
 from tests.sweeps.trouble import KINDS
 from tests.test_command_line import ENVIRONMENT, cli
@@ -89,3 +90,29 @@ def test_the_way_to_slurm_on_this_machine_gives_the_same_results(tmp_path: Path)
         for launcher in ("local", "submitit_local")
     ]
     assert weights[0] == weights[1]
+
+
+def test_ctrl_c_starts_no_further_job_and_resume_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
+    here = prepare(tmp_path)
+    words = [word for word in QUIET if not word.startswith("training.epochs")]
+    words += ["training.epochs=6", "callbacks.early_stopping.enabled=false", "hydra.launcher.n_jobs=2"]
+    words += [*TROUBLE, "++callbacks.extra.trouble.slow=2", "seeds=4"]
+    command = [sys.executable, "-c", WITH_SIGINT, "--multirun", *words]
+    process = subprocess.Popen(command, cwd=here, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 300
+    while len(list(here.glob("multirun/*/*/*/checkpoints/last-*.pt"))) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (130, b"error: interrupted\n")
+    sweep = here / sweep_in(here)
+    assert statuses(sweep) == {0: "interrupted", 1: "interrupted", 2: "queued", 3: "queued"}
+    done = cli(here, "sweep", "resume", str(sweep_in(here)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(began(sweep)) == [0, 0, 1, 1, 2, 3]
+    records = [record_of(sweep / f"{number}-seed={number}") for number in range(4)]
+    assert [len(record.get("resumed", [])) for record in records] == [1, 1, 0, 0]
+    assert [len((sweep / f"{number}-seed={number}/history.jsonl").read_text().splitlines()) for number in range(4)] == [
+        6
+    ] * 4
