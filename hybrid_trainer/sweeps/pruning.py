@@ -5,8 +5,9 @@ Optuna is imported where a sweep's folder names a study with a pruner, and nowhe
 
 from __future__ import annotations
 
+import copy
 import logging
-import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,15 @@ class Pruning(Callback):
                 set(values) - set(kept.intermediate_values)
             ):  # more than one after a pause of the storage
                 storage.set_trial_intermediate_value(trial_id, step, values[step])
-        if not self.study.pruner.prune(self.study, _with(kept, values)):
-            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of numpy, where the objective is no number
+            if not self.study.pruner.prune(self.study, _with(kept, values)):
+                return None
         return f"pruned after epoch {epoch}: {self.objective} {values[epoch]:.6g} is no better than other trials' there"
 
 
 def _with(trial: FrozenTrial, values: dict[int, float]) -> FrozenTrial:
     """A trial as if it had reported these values."""
-    trial.intermediate_values = {epoch: value for epoch, value in values.items() if not math.isnan(value)} or values
-    return trial
+    own = copy.copy(trial)  # a storage may hand out what it keeps
+    own.intermediate_values = values
+    return own
