@@ -6,21 +6,24 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from hybrid_trainer.sweeps.search.storage import open_storage
 
 ROOT = Path(__file__).parents[3]
-TRIALS = 16
+TRIALS = 10
 WORKER = f"""
 import json, sys, time
 from pathlib import Path
@@ -70,14 +73,26 @@ def server() -> Iterator[str]:
                 time.sleep(0.05)
             yield f"postgresql+psycopg://tests@/postgres?host={folder}"
         finally:
-            running.terminate()
+            running.send_signal(signal.SIGINT)  # don't wait for those who are connected
             running.wait(timeout=60)
     finally:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def opened(url: str) -> Iterator[BaseStorage]:
+    """A storage whose connections are closed again."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage._backend.engine.dispose()  # type: ignore[attr-defined]
+
+
 def test_two_processes_on_one_study_run_no_trial_twice(server: str, tmp_path: Path) -> None:
-    open_storage(server)  # whoever comes first makes the tables
+    with opened(server):
+        pass  # whoever comes first makes the tables
     workers = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -94,9 +109,10 @@ def test_two_processes_on_one_study_run_no_trial_twice(server: str, tmp_path: Pa
     assert sorted(number for number, _ in done) == list(range(TRIALS))
     assert len({overrides for _, overrides in done}) == TRIALS
 
-    study = optuna.load_study(study_name="shared", storage=server)
-    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    with opened(server) as storage:
+        trials = optuna.load_study(study_name="shared", storage=storage).trials
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     assert [trial.number for trial in complete] == list(range(TRIALS))
-    surplus = [trial for trial in study.trials if trial.state != TrialState.COMPLETE]
+    surplus = [trial for trial in trials if trial.state != TrialState.COMPLETE]
     assert all(trial.user_attrs["surplus"] for trial in surplus)
     assert {trial.user_attrs["sweep"].rpartition("/")[2] for trial in complete} == {"one", "two"}
