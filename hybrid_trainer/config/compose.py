@@ -13,6 +13,7 @@ from typing import Any, get_origin, get_type_hints
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -30,7 +31,7 @@ from hybrid_trainer.config.building import (
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.horizons import spread_horizons
 from hybrid_trainer.config.known_keys import keys_of
-from hybrid_trainer.config.launchers import LocalLauncherConfig
+from hybrid_trainer.config.launchers import ON_CLUSTERS, LocalLauncherConfig
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, OWN, Config, PathsConfig, RunConfig, TopLevelConfig
 from hybrid_trainer.config.search import OPEN, SearchConfig
@@ -59,7 +60,10 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
     store.store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="hybrid_trainer")
+    Plugins.instance()  # packages of launchers enter options of their own, once
     store.store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="hybrid_trainer")
+    for name, keys in ON_CLUSTERS.items():
+        store.store(group="hydra/launcher", name=name, node=keys, provider="hybrid_trainer")
     for group, options in OPTIONS.items():
         for name, schema in options.items():
             node = types_of(schema)

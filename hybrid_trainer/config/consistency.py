@@ -6,6 +6,7 @@ from hybrid_trainer.config import monitors
 from hybrid_trainer.config.balancing import RATIOS
 from hybrid_trainer.config.data import PRICE_COLUMNS, context_key
 from hybrid_trainer.config.losses import DEFAULT_LOSS, LOSS_CONFIGS, LossConfig, names_for
+from hybrid_trainer.config.model import PooledConfig
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.targets import ColumnTarget, FutureTarget, TargetConfig
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -138,8 +139,16 @@ def columns_without_past(config: Config, target: FutureTarget) -> list[str]:
 def _check_forecasts(config: Config) -> None:
     """What forecasts a column from its own window must be given that window."""
     model = config.model
-    asks = f"model={model.name} forecasts" if model.channel_wise else f"model.window_norm={model.window_norm} restores"
-    if not model.channel_wise and model.window_norm == "none":
+    highway = model.highway if isinstance(model, PooledConfig) else 0
+    if highway and not any(isinstance(target, FutureTarget) for target in config.active_targets.values()):
+        raise ConfigError("model.highway: no head forecasts a feature (builder: future); leave it at 0")
+    if model.channel_wise:
+        asks = f"model={model.name} forecasts"
+    elif model.window_norm != "none":
+        asks = f"model.window_norm={model.window_norm} restores"
+    elif highway:
+        asks = f"model.highway={highway} forecasts"
+    else:
         return
     for name, target in config.active_targets.items():
         for column in columns_without_past(config, target) if isinstance(target, FutureTarget) else ():

@@ -1,8 +1,9 @@
-"""How the jobs of a sweep are run side by side on this machine: the options of hydra/launcher=local."""
+"""How the jobs of a sweep are run: the options of hydra/launcher=local, and ready ones for clusters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hybrid_trainer.config.keys import check_choice, check_range, key
 from hybrid_trainer.config.spans import parse_span
@@ -53,3 +54,52 @@ class LocalLauncherConfig:
         seconds = float(span.amount) if span.in_bars else span.amount / 1e9  # a plain number: seconds
         check_range("hydra.launcher.time_limit", seconds, above=0)
         return seconds
+
+
+_SUBMITIT: dict[str, Any] = {
+    "submitit_folder": "${hydra.sweep.dir}/logs/submitit/%j",
+    "name": "hybrid_trainer",
+    "timeout_min": 240,  # a job that takes longer is killed; `sweep retry` goes on from its last checkpoint
+    "cpus_per_task": "${training.threads}",
+    "gpus_per_node": None,
+    "mem_gb": None,
+    "nodes": 1,
+    "tasks_per_node": 1,
+    "stderr_to_stdout": True,
+}
+_SLURM: dict[str, Any] = {
+    "mem_gb": 8,
+    "array_parallelism": 256,  # jobs at a time
+    "partition": None,
+    "account": None,
+    "qos": None,
+    "constraint": None,
+    "comment": None,
+    "exclude": None,
+    "gres": None,
+    "setup": None,  # commands that come first: ['source /opt/env/bin/activate']
+    "additional_parameters": {},
+    "signal_delay_s": 120,
+    "max_num_timeout": 0,
+}
+
+# Option of hydra/launcher -> its keys, in the place of what the launcher's own package says.
+ON_CLUSTERS: dict[str, dict[str, Any]] = {
+    "submitit_slurm": {
+        "_target_": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+        **_SUBMITIT,
+        **_SLURM,
+    },
+    "submitit_local": {
+        "_target_": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
+        **_SUBMITIT,
+    },
+    "ray": {
+        "_target_": "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher",
+        "ray": {
+            # address null: a Ray of its own on this machine; auto: the cluster that runs here
+            "init": {"address": None, "num_cpus": None, "include_dashboard": False},
+            "remote": {"num_cpus": "${training.threads}", "num_gpus": 0},
+        },
+    },
+}

@@ -90,10 +90,14 @@ class PooledConfig(TrunkConfig):
         "the heads also read the window's last row as it is: what is linear in it, such as tomorrow's volatility in "
         "today's, is then told beyond what training has seen",
     )
+    highway: int = key(
+        0, "forecasts of features: how many of its own last rows each also reads, in a linear map as in LSTNet; 0: none"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("model.pooling", self.pooling, ["last", "mean", "attention"])
+        check_range("model.highway", self.highway, low=0, high=self.time_window)
         if self.linear_path and self.window_norm == "last":
             raise ConfigError(
                 "model.linear_path: window_norm=last takes the last row off, so that it is the same in every window; "

@@ -66,6 +66,35 @@ class ChannelForecast(nn.Module):
         return steps.transpose(1, 2).flatten(1)  # (B, C, H) -> (B, H * C)
 
 
+class Highways(nn.ModuleDict):
+    """To each forecast of a feature a linear function of that feature's own last rows, one map for all of them.
+
+    The autoregressive part of LSTNet (Lai, Chang, Yang and Liu, SIGIR 2018): what is linear in the last rows is told on
+    any scale, also beyond what training has seen.
+
+    Args:
+        dims: what the data says of inputs and heads. rows: how many last rows are read; 0: nothing is added.
+    """
+
+    def __init__(self, dims: InputDims, rows: int) -> None:
+        # The prefix keeps a task's name apart from ModuleDict's own attributes.
+        super().__init__(
+            {
+                f"forecast_{task}": ChannelForecast(columns, rows, dims.heads[task], individual=False)
+                for task, columns in (dims.forecast_columns.items() if rows else ())
+            }
+        )
+        self.rows = rows
+
+    def forward(self, x: Tensor, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """x (B, T, F), {task: (B, D) raw outputs} -> the outputs with what their own last rows say."""
+        added = dict(outputs)
+        for name, highway in self.items():
+            task = name.removeprefix("forecast_")
+            added[task] = added[task] + highway(x[:, -self.rows :].transpose(1, 2))  # (B, rows, F) -> (B, F, rows)
+        return added
+
+
 class ChannelHeads(nn.Module):
     """Forecasts of features channel by channel; whatever else is told reads all channels at once, and the side inputs.
 

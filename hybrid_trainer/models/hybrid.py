@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.models.blocks import ConvEncoder, DenseBlock, Pooling, RecurrentEncoder
+from hybrid_trainer.models.channels import Highways
 from hybrid_trainer.models.fusion import Heads, SideInputs
 from hybrid_trainer.models.registry import MODELS, InputDims
 
@@ -28,7 +29,8 @@ class EnhancedHybridModel(nn.Module):
             leave it out.
         pooling: how the steps become one vector: last, mean or attention.
         linear_path: the heads also read the window's last row as it is. What is linear in it is then told beyond what
-            training has seen, where norms and gates flatten out (as in LSTNet: Lai et al., 2018).
+            training has seen, where norms and gates flatten out.
+        highway: last rows of its own that a forecast of a feature also reads; see `Highways`. 0: none.
         embeddings: vector length of each categorical input that is used, by name.
         use_context, context_units: the context branch, and the size to which it brings each context block.
         unknown_rate: share of categories and context blocks that training hides.
@@ -50,6 +52,7 @@ class EnhancedHybridModel(nn.Module):
         dropout: float,
         pooling: str = "last",
         linear_path: bool = False,
+        highway: int = 0,
         bidirectional: bool = False,
         unknown_rate: float = 0.0,
         dilations: Sequence[int] = (),
@@ -85,10 +88,11 @@ class EnhancedHybridModel(nn.Module):
         self.trunk = DenseBlock(self.side.out_size, trunk_units, dropout)
         self.linear_path = linear_path
         self.heads = Heads(trunk_units + dims.features * linear_path, dims.heads)
+        self.highways = Highways(dims, highway)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
-        last = x[:, -1]  # (B, T, F) -> (B, F)
+        window, last = x, x[:, -1]  # (B, T, F) -> (B, F)
         if self.convolution is not None:
             x = self.convolution(x)  # (B, T, F) -> (B, T, C)
         if self.recurrent is not None:
@@ -97,7 +101,7 @@ class EnhancedHybridModel(nn.Module):
         shared = self.trunk(joined)
         if self.linear_path:
             shared = torch.cat([shared, last], dim=1)  # (B, trunk), (B, F) -> (B, trunk + F)
-        outputs: dict[str, Tensor] = self.heads(shared)
+        outputs: dict[str, Tensor] = self.highways(window, self.heads(shared))
         return outputs
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_trainer.models.blocks import convolve, start_orthogonal
-from hybrid_trainer.models.channels import ChannelForecast
+from hybrid_trainer.models.channels import Highways
 from hybrid_trainer.models.dropout import Dropout
 from hybrid_trainer.models.fusion import SharedTrunk, TrunkParameters
 from hybrid_trainer.models.registry import MODELS, InputDims
@@ -80,14 +80,7 @@ class LstNet(nn.Module):
         self.dropout = Dropout(trunk["dropout"])
         encoded = gru_units + (self.skip.out_size if self.skip is not None else 0)
         self.trunk = SharedTrunk(dims, encoded, dims.heads, **trunk)
-        self.rows = highway
-        # The prefix keeps a task's name apart from ModuleDict's own attributes.
-        self.highways = nn.ModuleDict(
-            {
-                f"forecast_{task}": ChannelForecast(columns, highway, dims.heads[task], individual=False)
-                for task, columns in (dims.forecast_columns.items() if highway else ())
-            }
-        )
+        self.highways = Highways(dims, highway)
 
     def forward(self, x: Tensor, context: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
         """x (B, T, F), context (B, C) or None, ids (B, K) -> {task: (B, D) raw outputs}."""
@@ -96,8 +89,5 @@ class LstNet(nn.Module):
         states = [self.dropout(self.gru(convolved)[0][:, -1])]
         if self.skip is not None:
             states.append(self.dropout(self.skip(convolved)))
-        outputs: dict[str, Tensor] = self.trunk(torch.cat(states, dim=1), context, ids)
-        for name, highway in self.highways.items():
-            task = name.removeprefix("forecast_")
-            outputs[task] = outputs[task] + highway(x[:, -self.rows :].transpose(1, 2))
+        outputs: dict[str, Tensor] = self.highways(x, self.trunk(torch.cat(states, dim=1), context, ids))
         return outputs

@@ -89,7 +89,7 @@ class Board:
             parts.append(f"best {self.objective} {found.metrics[self.objective]:.4f}: {found.folder}")
         if self._seconds and self.total is not None:
             mean = sum(self._seconds) / len(self._seconds)
-            parts.append(f"about {mean * max(0, self.total - ended) / self.n_jobs / 60:.0f} min left")
+            parts.append(f"about {in_words(mean * max(0, self.total - ended) / self.n_jobs)} left")
         return "; ".join(parts)
 
     def _last_row(self, entry: Entry) -> tuple[str, str]:
@@ -115,6 +115,13 @@ class Board:
             stream = sys.stderr if failed else sys.stdout
             stream.write(f"{line}\n")
             stream.flush()
+
+
+def in_words(seconds: float) -> str:
+    """A length of time, roughly: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def log_of(entry: Entry) -> str:

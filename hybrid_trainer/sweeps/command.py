@@ -12,12 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from hybrid_trainer.arguments import Parser
-from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.config.overrides import prepare
+from hybrid_trainer.errors import ConfigError, RunDirError
+from hybrid_trainer.sweeps import limits
 from hybrid_trainer.sweeps.board import counted, told
 from hybrid_trainer.sweeps.folder import Sweep, opened
 from hybrid_trainer.sweeps.ledger import Entry
+from hybrid_trainer.sweeps.names import key_of
 
 _PAUSE_S = 0.2
+_PATIENCE_S = 120.0  # how long checkpoints may take
 _LOST = ("failed", "killed")
 
 
@@ -32,12 +36,28 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="the sweep's folder, such as multirun/DATE/TIME-XXXXXX"
     )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="hydra.launcher.KEY=VALUE",
+        help="resume, retry: other limits this time, such as hydra.launcher.time_limit=2h",
+    )
     options = parser.parse_args(arguments)
     sweep = opened(options.folder)
     if options.what == "status":
         _status(sweep)
         return 0
+    _launch_otherwise(sweep, prepare(options.words))
     return _go_on(sweep, retry=options.what == "retry")
+
+
+def _launch_otherwise(sweep: Sweep, words: list[str]) -> None:
+    """Let the launcher have other options, this time; a job's config stays what it is."""
+    for word in words:
+        if not word.startswith(("hydra.launcher.", "hydra/launcher=")):
+            raise ConfigError(f"sweep: {word}: a sweep keeps its configs; only hydra.launcher and its keys can change")
+    keys = {key_of(word) for word in words}
+    sweep.content["overrides"] = [word for word in sweep.content["overrides"] if key_of(word) not in keys] + words
 
 
 def _go_on(sweep: Sweep, *, retry: bool) -> int:
@@ -60,12 +80,15 @@ def _go_on(sweep: Sweep, *, retry: bool) -> int:
 
 def _wait_for_former(sweep: Sweep) -> None:
     """Wait for jobs of a sweep that was killed: they write their checkpoints."""
-    said = False
+    began = None
     while alive := [entry for entry in sweep.ledger.refresh().values() if entry.alive]:
-        if not said:
+        if began is None:
             sys.stdout.write(f"{len(alive)} job(s) of the former process are writing their checkpoints\n")
             sys.stdout.flush()
-            said = True
+            began = time.monotonic()
+        if time.monotonic() - began > _PATIENCE_S:  # they were told when that process went
+            for entry in alive:
+                limits.kill(entry.process)
         time.sleep(_PAUSE_S)
 
 

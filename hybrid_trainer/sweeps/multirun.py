@@ -82,11 +82,7 @@ def _begun(
 ) -> Sweep:
     """Make the sweep's folder, with everything in it that later jobs are composed from."""
     hydra = found.tree.hydra
-    options = OmegaConf.to_container(hydra.launcher)
-    assert isinstance(options, dict)
-    refuse_missing(str(options["_target_"]))
-    if options["_target_"] == LOCAL:
-        LocalLauncherConfig(**{str(name): value for name, value in options.items()})  # checks them
+    options = _launcher_options(found.tree)
     keys = [word for word in overrides if key_of(word) not in (_SEARCHPATH, "hydra.sweep.dir")]
     swept = {key_of(word) for word, override in _parsed(keys) if override.is_sweep_override()}
     profile = found.profile
@@ -110,6 +106,17 @@ def _begun(
     return made
 
 
+def _launcher_options(config: DictConfig) -> dict[str, object]:
+    """The keys of hydra.launcher, checked."""
+    options = OmegaConf.to_container(config.hydra.launcher)
+    assert isinstance(options, dict)
+    refuse_missing(str(options["_target_"]))
+    plain = {str(name): value for name, value in options.items()}
+    if plain["_target_"] == LOCAL:
+        LocalLauncherConfig(**plain)
+    return plain
+
+
 def carry_out(sweep: Sweep, again: Sequence[Entry] = ()) -> int:
     """Carry out what is left of a sweep that this process has locked; returns the exit status.
 
@@ -119,6 +126,7 @@ def carry_out(sweep: Sweep, again: Sequence[Entry] = ()) -> int:
     with sweep.composing() as hydra:
         try:
             config = hydra.compose_config("config", sweep.overrides, RunMode.MULTIRUN)
+            _launcher_options(config)
             hands = _Hands(config, HydraContext(hydra.config_loader, Callbacks()), Job(sweep.path.absolute()))
             if again:
                 _once_more(sweep, again, hands)

@@ -211,6 +211,7 @@ def forecasting(model: Any, columns: list[str], **data: Any) -> Config:
     ("model", "asks"),
     [
         (DLinearModelConfig(), "model=dlinear forecasts"),
+        (HybridModelConfig(highway=4), "model.highway=4 forecasts"),
         (PatchTSTModelConfig(window_norm="none"), "model=patchtst forecasts"),
         (HybridModelConfig(window_norm="last"), "model.window_norm=last restores"),
     ],
@@ -224,6 +225,12 @@ def test_what_forecasts_a_column_from_its_own_window_needs_it_as_a_feature(model
     assert refused(forecasting(model, ["a", "close"], adjusted_close="adjusted")) == (
         f"data.targets.load.columns: {asks} a column from its own window, and 'close' is no feature; take "
         "data.adjusted_close out: it changes that column"
+    )
+
+
+def test_a_highway_without_a_forecast_is_refused() -> None:
+    assert refused(config(model=HybridModelConfig(highway=4))) == (
+        "model.highway: no head forecasts a feature (builder: future); leave it at 0"
     )
 
 

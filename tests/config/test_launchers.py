@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hybrid_trainer.config.launchers import LocalLauncherConfig
+from hybrid_trainer.config.compose import compose_config
+from hybrid_trainer.config.launchers import ON_CLUSTERS, LocalLauncherConfig
 from hybrid_trainer.errors import ConfigError
 
 
@@ -31,3 +32,12 @@ def test_an_option_out_of_range_is_told(options: dict[str, object], said: str) -
     with pytest.raises(ConfigError) as caught:
         LocalLauncherConfig(**options)  # type: ignore[arg-type]
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("name", ON_CLUSTERS)
+def test_the_launchers_of_clusters_take_what_a_job_needs_and_no_other_key(name: str) -> None:
+    tree = compose_config([f"hydra/launcher={name}", "training.threads=3"])
+    launcher = tree.hydra.launcher
+    assert (launcher.ray.remote.num_cpus if name == "ray" else launcher.cpus_per_task) == 3
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.partiton: no such key"):
+        compose_config([f"hydra/launcher={name}", "hydra.launcher.partiton=gpu"])

@@ -133,7 +133,7 @@ VALUES: dict[str, list[str]] = {
     "model.gru_units": ["8 model=lstnet"],
     "model.skip": ["0 model=lstnet", "3 model=lstnet"],
     "model.skip_units": ["2 model=lstnet"],
-    "model.highway": [f"0 model=lstnet {LOAD}", f"4 model=lstnet {LOAD}"],
+    "model.highway": [f"0 model=lstnet {LOAD}", f"4 model=lstnet {LOAD}", f"4 {LOAD}", f"2 model=cnn {LOAD}"],
     "model.inception_filters": ["8 model=deeplob"],
     "model.kernel_sizes": ["[5,3] model=mlstm_fcn model.filters=[8,8]"],
     "model.reduction": ["4 model=mlstm_fcn"],

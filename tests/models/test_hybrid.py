@@ -76,6 +76,20 @@ def test_a_linear_path_tells_what_is_linear_in_the_last_row_however_large_it_is(
     assert count(model) == count(make_tiny_model()) + DIMS.features * sum(DIMS.heads.values())
 
 
+def test_a_highway_adds_a_linear_map_of_each_forecasts_own_last_rows() -> None:
+    dims = replace(DIMS, heads={"load": 6, "signal": 3}, forecast_columns={"load": [2, 0]})
+    torch.manual_seed(0)
+    model = make_tiny_model(dims=dims, highway=3).eval()
+    x, context, ids = inputs(dims)
+    (linear,) = model.highways["forecast_load"].maps
+    with torch.no_grad():
+        outputs = model(x, context, ids)
+        without = model.highways.pop("forecast_load") and model(x, context, ids)
+    own = x[:, -3:, [2, 0]].transpose(1, 2) @ linear.weight.T + linear.bias  # (B, C, H)
+    torch.testing.assert_close(outputs["load"] - without["load"], own.transpose(1, 2).flatten(1), rtol=1e-4, atol=1e-5)
+    assert torch.equal(outputs["signal"], without["signal"])
+
+
 def test_only_the_heads_asked_for_are_made_and_in_their_order() -> None:
     dims = replace(DIMS, heads={"regime": 3, "signal": 5})
     model = make_tiny_model(dims=dims)

@@ -38,6 +38,7 @@ def test_every_key_of_the_config_is_a_parameter_or_about_the_data() -> None:
         "cell",
         "forget_bias",
         "linear_path",
+        "highway",
     }
     assert keys - NOT_PARAMETERS == {*PARAMETERS, *optional, "window_norm", "window_affine"}
     assert keys >= NOT_PARAMETERS

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from hybrid_trainer.runs.provenance import process_mark
-from hybrid_trainer.sweeps.board import Board, best, counted, told
+from hybrid_trainer.sweeps.board import Board, best, counted, in_words, told
 from hybrid_trainer.sweeps.folder import Sweep
 from hybrid_trainer.sweeps.ledger import Entry
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
@@ -56,7 +56,8 @@ def test_a_terminal_shows_what_runs_the_best_so_far_and_the_time_left(tmp_path: 
     row = next(line for line in screen.splitlines() if line.startswith("1-seed=1"))
     assert row.split()[1:3] == ["7", "0.5000"]
     assert (
-        "1 of 4 jobs ended (1 complete, 1 running, 2 queued); best valid/loss 0.2500: 0-seed=0; about 0 min" in screen
+        "1 of 4 jobs ended (1 complete, 1 running, 2 queued); best valid/loss 0.2500: 0-seed=0; about 0 s left"
+        in screen
     )
 
 
@@ -72,3 +73,10 @@ def test_elsewhere_a_line_tells_of_each_job(tmp_path: Path, capsys: pytest.Captu
     out, error = capsys.readouterr()
     assert out == "job 0 is tried again: once\njob 0: duplicate (the config of job 1, which is complete)\n"
     assert error == "error: job 1 failed: it is bad (logs/1.txt)\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (99, "99 s"), (100, "2 min"), (3600, "60 min"), (9000, "2.5 h")]
+)
+def test_lengths_of_time(seconds: float, said: str) -> None:
+    assert in_words(seconds) == said

@@ -51,7 +51,7 @@ def test_a_sweep_that_is_killed_in_the_middle_and_resumed_runs_no_complete_job_a
     here = prepare(tmp_path)
     slow = "++callbacks.extra.trouble.slow=0.5"
     command = [sys.executable, "-m", "hybrid_trainer", "--multirun", *QUIET, *TROUBLE, slow, TWENTY]
-    process = subprocess.Popen(command, cwd=here, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=here, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
     while not (found := list(here.glob("multirun/*/*/ledger.jsonl"))) or (
         sum(status == "complete" for status in statuses(found[0].parent).values()) < after
