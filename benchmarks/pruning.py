@@ -1,10 +1,10 @@
 """What giving trials up saves: the same searches with and without a pruner, on the embedded data set.
 
-    python benchmarks/pruning.py [--repeats 5] [--trials 16] [--epochs 20] [--jobs 2] [--pruner hyperband] [KEY=VALUE ...]
+    python benchmarks/pruning.py [--repeats 5] [--trials 16] [--epochs 20] [--jobs 2] [--pruner NAME] [KEY=VALUE ...]
 
-Each repeat is a search of its own seed, twice: the random sampler tries the same configurations both times, so that what
-differs is the pruner's doing. Early stopping is off in both. Prints the best validation loss and the epochs of both, and
-their ratio. Bounds: at most half the epochs, and a mean difference of the best values within the spread over repeats.
+Each repeat is a search of its own seed, twice: the random sampler tries the same configurations both times, so that
+what differs is the pruner's doing. Early stopping is off. Prints the best validation loss and the epochs of both, and
+their ratio. Bounds: half the epochs, and a mean difference of the best values within their spread over repeats.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import warnings
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hybrid_trainer.errors import ConfigError
 
 JOURNAL = "study.journal"
 _HERE = "hydra.sweeper.storage"
+_TRIES, _PAUSE_S = 20, 0.1
 
 
 def is_url(storage: str) -> bool:
@@ -45,10 +47,22 @@ def open_storage(storage: str) -> BaseStorage:
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
             if is_url(storage):
-                return get_storage(RDBStorage(storage, engine_kwargs={"pool_pre_ping": True}))
+                return get_storage(_database(storage))
             return JournalStorage(JournalFileBackend(storage, lock_obj=FlockLock(Path(storage))))
         except Exception as error:  # the databases' drivers, and a file that is no journal, have no class in common
             raise _unusable(storage, error) from error
+
+
+def _database(url: str) -> RDBStorage:
+    """A database; where several machines come to an empty one at once, each makes tables that another has just made."""
+    for _ in range(_TRIES - 1):
+        try:
+            return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+        except Exception as error:
+            if not any(said in str(error) for said in ("already exists", "duplicate key")):
+                raise
+            time.sleep(_PAUSE_S)
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 class FlockLock(BaseJournalFileLock):

@@ -91,8 +91,6 @@ def opened(url: str) -> Iterator[BaseStorage]:
 
 
 def test_two_processes_on_one_study_run_no_trial_twice(server: str, tmp_path: Path) -> None:
-    with opened(server):
-        pass  # whoever comes first makes the tables
     workers = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
