@@ -41,6 +41,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/size.py")
     session.run("python", "benchmarks/models.py")
+    session.run("python", "benchmarks/pruning.py")
     session.run("python", "benchmarks/sweep.py")
     session.run("python", "benchmarks/compare.py")
 

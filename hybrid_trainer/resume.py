@@ -77,6 +77,11 @@ def resume(directory: Path, added: list[str]) -> int:
             f"python -m hybrid_trainer resume {directory} training.epochs=N\n"
         )
         return 0
+    if record["status"] == "pruned" and not added and not before:
+        raise RunDirError(
+            f"{directory}: {record['stop_reason']}; that is its result; to train it all the same: "
+            f"python -m hybrid_trainer resume {directory} training.epochs=N"
+        )
     if before:
         sys.stdout.write(f"{directory}: goes on with what an earlier resume was given: {' '.join(before)}\n")
     own = user_files.take_config_option(["--config", str(directory / "config.yaml")])

@@ -55,7 +55,7 @@ def train(
     Args:
         config: the whole run, checked. directory: where it goes; it must not be another run's.
         overrides: as they were given, for the record. notes: what the log is to say first.
-        watchers: look on beside the config's callbacks, behind them.
+        watchers: look on beside the config's callbacks, behind them; one may end the run as pruned.
         made_up: the directory has a name of no meaning; where another run has it, another one is taken.
 
     Raises:
@@ -165,8 +165,21 @@ def _run(
         run.adopt(asdict(config), OmegaConf.to_yaml(asdict(config)), overrides)
         _report_data(config, run, table, data)  # not before it is sure that the run goes on with it
     trainer.fit(*loaders(config, data, ranks))
+    if trainer.pruned:
+        _end_early(run, trainer)
+        return
 
     outcome.finish(config, run, spec, data, trainer, on)
+
+
+def _end_early(run: RunDirectory, trainer: Trainer) -> None:
+    """End a run that its search has given up: its best epoch is its result; it is neither tested nor saved."""
+    from hybrid_trainer import build
+
+    best_epoch = build.checkpoint_of(trainer).monitor.best_epoch
+    metrics = trainer.history[(best_epoch or trainer.epoch) - 1]
+    log.info("%s", trainer.stop_reason)
+    run.finish("pruned", trainer.stop_reason, best_epoch=best_epoch, epochs=trainer.epoch, metrics=metrics)
 
 
 def _warn_of_the_machine(config: Config, on: Machine) -> None:

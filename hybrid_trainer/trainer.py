@@ -46,6 +46,7 @@ class Trainer:
             0 before that is known.
         rate_at_start: the learning rate as the epoch began. epoch_start: all state then, where a rollback may need it.
         history: a row per finished epoch. stop_reason: set by whoever wants training to end.
+        pruned: set beside it by who finds that the run, one of a search, is not worth a test.
         tally: the losses and metrics of the training steps of the current epoch.
         graph: replays steps on a GPU; None: each is taken as it is.
         own_metrics: of plug-ins; computed when a part is evaluated.
@@ -81,6 +82,7 @@ class Trainer:
         self.steps_per_epoch = 0
         self.history: list[EpochRow] = []
         self.stop_reason: str | None = None
+        self.pruned = False
         self.tally = EpochTally(stepper.criterion, device)
         self.interruption = Interruption()
         self._agreement = Agreement(self.ranks)

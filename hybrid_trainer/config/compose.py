@@ -34,6 +34,7 @@ from hybrid_trainer.config.known_keys import keys_of
 from hybrid_trainer.config.launchers import ON_CLUSTERS, LocalLauncherConfig
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, OWN, Config, PathsConfig, RunConfig, TopLevelConfig
+from hybrid_trainer.config.search import OPEN, SearchConfig
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.plugins import hint, load_plugins
 
@@ -65,6 +66,7 @@ def register(measured: Mapping[str, Any] = MappingProxyType({})) -> None:
     store = ConfigStore.instance()
     store.store(group="schema", name="paths", node=PathsConfig, provider="hybrid_trainer")
     store.store(group="schema", name="run", node=RunConfig, provider="hybrid_trainer")
+    store.store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="hybrid_trainer")
     Plugins.instance()  # packages of launchers enter options of their own, once
     store.store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="hybrid_trainer")
     for name, keys in ON_CLUSTERS.items():
@@ -142,6 +144,10 @@ def refuse_code(tree: DictConfig) -> None:
         given = OmegaConf.to_container(hydra[section])
         if given != {"version": 1, "root": None, "disable_existing_loggers": False}:
             raise ConfigError(f"hydra.{section}: logging is set up by the run itself; remove this section")
+    if "basic_sweeper" in str(hydra.sweeper.get("_target_")):
+        for key in OPEN:  # `prepare` had to let it pass
+            if key.split(".")[2] in hydra.sweeper:
+                raise ConfigError(f"{key}: only with hydra/sweeper=optuna")
     for path, target in _targets(OmegaConf.to_container(hydra), "hydra"):
         if not target.startswith(_PLUGINS):
             raise ConfigError(

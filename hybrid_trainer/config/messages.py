@@ -6,8 +6,9 @@ import difflib
 import re
 from dataclasses import fields
 
-from hybrid_trainer.config.known_keys import known_keys, shown
+from hybrid_trainer.config.known_keys import keys_of, known_keys, shown
 from hybrid_trainer.config.schema import OPTIONS
+from hybrid_trainer.config.search import SearchConfig
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.plugins import hint
@@ -25,6 +26,8 @@ WHOLE_SECTION = (
 
 def unknown_key(path: str) -> ConfigError:
     """A key that isn't in the schema, with the closest that is: by its whole path, else by its last word."""
+    if path.startswith("hydra.sweeper."):
+        return _unknown_of_the_search(path)
     known = list(known_keys())
     if path in known:
         return ConfigError(f"{path}: only with {' or '.join(known_keys()[path].options)}")
@@ -48,6 +51,13 @@ def unknown_key(path: str) -> ConfigError:
         return ConfigError(f"{path}: no such key{hint}")
     names = siblings if section in sections else dict.fromkeys([*OPTIONS, *(key.split(".")[0] for key in known)])
     return ConfigError(f"{path}: no such key; known: {', '.join(names)}")
+
+
+def _unknown_of_the_search(path: str) -> ConfigError:
+    known = [each.path for each in keys_of(SearchConfig, "hydra.sweeper.") if not each.path.endswith("_target_")]
+    if path in known:
+        return ConfigError(f"{path}: only with hydra/sweeper=optuna")
+    return ConfigError(f"{path}: no such key{did_you_mean(path, known)}")
 
 
 def unknown_target_key(path: str, name: str, builder: str | None = None) -> ConfigError:

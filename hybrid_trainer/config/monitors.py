@@ -95,6 +95,16 @@ def check(config: Config) -> None:
     of_schedule(config)
 
 
+def check_objective(config: Config, name: str) -> None:
+    """Raise ConfigError where a search is to judge runs by what is no number of the epoch row, or by the test."""
+    where = "hydra.sweeper.objectives"
+    if name.startswith("test/"):
+        raise ConfigError(
+            f"{where}: '{name}': a search that looks at the test rows leaves none for the last word; take valid/'s"
+        )
+    _check_number(config, where, name, known_monitors(config), instead="")
+
+
 def check_classes(config: Config, specs: Sequence[TargetSpec]) -> None:
     """Raise ConfigError where a recall is monitored whose class is not in the table's column."""
     known = {f"valid/{spec.name}/{name}": None for spec in specs for name in whole_metric_names(spec.kind, spec.labels)}
@@ -205,7 +215,13 @@ def _sum(config: Config, key: str, given: dict[str, Any], min_delta: float) -> S
     )
 
 
-def _check_number(config: Config, key: str, name: str, known: list[str]) -> None:
+def _check_number(
+    config: Config,
+    key: str,
+    name: str,
+    known: list[str],
+    instead: str = "auto (the mean of the tasks' losses) or ",
+) -> None:
     part, _, rest = name.partition("/")
     task, _, metric = rest.partition("/")
     if metric in JUDGED_BY:
@@ -220,9 +236,7 @@ def _check_number(config: Config, key: str, name: str, known: list[str]) -> None
             if name == "train/loss"
             else f"is the sum by training.loss_weights, which training.balancing.kind={kind} does not minimise"
         )
-        raise ConfigError(
-            f"{key}: {name} {why}; write auto (the mean of the tasks' losses) or a task's own number such as {own}"
-        )
+        raise ConfigError(f"{key}: {name} {why}; write {instead}a task's own number such as {own}")
 
 
 def _told(value: Any) -> str:

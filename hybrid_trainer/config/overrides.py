@@ -7,6 +7,7 @@ import re
 from hybrid_trainer.config.early import load_named
 from hybrid_trainer.config.known_keys import open_mappings
 from hybrid_trainer.config.schema import OPTIONS
+from hybrid_trainer.config.search import OPEN
 from hybrid_trainer.errors import ConfigError
 
 _OPTION = re.compile(r"(?!null$)[A-Za-z_$'\"]")
@@ -53,4 +54,4 @@ def _prepare(override: str) -> str:
 
 
 def _is_open(name: str) -> bool:
-    return any(name == mapping or name.startswith(f"{mapping}.") for mapping in open_mappings())
+    return any(name == mapping or name.startswith(f"{mapping}.") for mapping in (*open_mappings(), *OPEN))

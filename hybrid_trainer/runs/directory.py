@@ -39,7 +39,8 @@ _SUFFIX = re.compile(r"-[0-9a-f]{6}$")
 class RunDirectory:
     """A claimed directory and its record, `run.json`.
 
-    Statuses: running, complete, failed, interrupted.
+    Statuses: running, complete, failed, interrupted, and pruned: its search has given it up, which is a result, though
+    it is neither tested nor saved.
     """
 
     def __init__(self, path: Path, record: dict[str, Any]) -> None:

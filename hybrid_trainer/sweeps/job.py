@@ -25,6 +25,7 @@ from hybrid_trainer.runs.directory import RECORD, read_record
 from hybrid_trainer.runs.provenance import is_alive, process_mark
 from hybrid_trainer.sweeps.folder import Sweep, opened
 from hybrid_trainer.sweeps.ledger import Entry, Ledger
+from hybrid_trainer.sweeps.pruning import watchers
 from hybrid_trainer.train import train, train_on
 
 NUMBER = "HYBRID_TRAINER_JOB"
@@ -65,7 +66,7 @@ class Job:
                 said = f"the config of job {twin.number}, which is complete"
                 sweep.ledger.append(number, "duplicate", metrics=twin.metrics, reason=said)
                 return twin.metrics
-            record = _trained(sweep, config, directory, task, _watchers())
+            record = _trained(sweep, config, directory, task, watchers(sweep.path, number))
             metrics = numbers(record["metrics"])
             sweep.ledger.append(number, record["status"], metrics=metrics, reason=record["stop_reason"])
             return metrics
@@ -95,23 +96,19 @@ def said_of(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _watchers() -> list[Callback]:
-    return []
-
-
 def _trained(
-    sweep: Sweep, config: Config, directory: Path, task: list[str], watchers: Sequence[Callback]
+    sweep: Sweep, config: Config, directory: Path, task: list[str], looking_on: Sequence[Callback]
 ) -> dict[str, Any]:
     """Train in the job's directory, or go on with what an earlier process has begun there; returns the run's record."""
     if not (directory / RECORD).exists():
         notes = [sweep.profile.note(config)] if sweep.profile else []
-        return train(config, directory, task, notes, watchers).record
+        return train(config, directory, task, notes, looking_on).record
     record = read_record(directory)
-    if record["status"] == "complete":
+    if record["status"] in ("complete", "pruned"):
         return record  # it was killed before it could tell the ledger
     if record["status"] == "running" and is_alive(record.get("process", {})):
         raise RunDirError(f"{directory}: this run is still under way (process {record['process']['pid']})")
-    return train_on(config, directory, record["overrides"], [], watchers).record
+    return train_on(config, directory, record["overrides"], [], looking_on).record
 
 
 def _twin(ledger: Ledger, number: int) -> Entry | None:

@@ -30,6 +30,7 @@ from hybrid_trainer.sweeps.job import Job
 from hybrid_trainer.sweeps.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.local import work
 from hybrid_trainer.sweeps.names import key_of
+from hybrid_trainer.sweeps.optuna_sweeper import check_search, is_search
 from hybrid_trainer.sweeps.orders import JobOrder, Listed
 from hybrid_trainer.sweeps.plugins import refuse_missing
 from hybrid_trainer.sweeps.queue import enter
@@ -53,8 +54,9 @@ def sweep(given: list[str], overrides: list[str], config_file: Path | None, repl
     if not of_process().alone:
         raise UserError("--multirun: a sweep trains in one process; start it without torchrun")
     found = checked(overrides)
+    objectives = check_search(found.tree, overrides) if is_search(found.tree) else ["valid/loss"]
     overrides, repeated = _with_replicates(overrides, found, replicates)
-    begun = _begun(given, overrides, found, config_file, repeated)
+    begun = _begun(given, overrides, found, config_file, replicates=repeated, objectives=objectives)
     with begun.locked():
         return carry_out(begun)
 
@@ -70,7 +72,13 @@ def _with_replicates(overrides: list[str], found: Checked, replicates: Replicate
 
 
 def _begun(
-    given: list[str], overrides: list[str], found: Checked, config_file: Path | None, repeated: list[list[str]]
+    given: list[str],
+    overrides: list[str],
+    found: Checked,
+    config_file: Path | None,
+    *,
+    replicates: list[list[str]],
+    objectives: list[str],
 ) -> Sweep:
     """Make the sweep's folder, with everything in it that later jobs are composed from."""
     hydra = found.tree.hydra
@@ -89,8 +97,8 @@ def _begun(
         plugins=found.plugins,
         profile=profile and {"path": str(profile.path), "values": profile.values, "unfit": profile.unfit},
         threads=found.threads,
-        objectives=["valid/loss"],
-        replicates=repeated,
+        objectives=objectives,
+        replicates=replicates,
         duplicates=options.get("duplicates", "skip"),
     )
     searchpath = [place for word in overrides if key_of(word) == _SEARCHPATH for place in _places(word)]

@@ -1,4 +1,4 @@
-"""Launchers, where Hydra finds them. An editable install hides a package of plug-ins, so ours is entered by hand."""
+"""Our launcher and sweeper, where Hydra finds them: an editable install would hide a package of plug-ins."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from importlib.util import find_spec
 from hydra.core.plugins import Plugins
 
 from hybrid_trainer.config.launchers import LOCAL
+from hybrid_trainer.config.search import OPTUNA
 from hybrid_trainer.errors import UserError
 
 _EXTRAS = {"hydra_plugins.hydra_submitit_launcher": "slurm", "hydra_plugins.hydra_ray_launcher": "ray"}
 
 
 def register() -> None:
-    """Let `hydra/launcher=local` be ours."""
+    """Let `hydra/launcher=local` and `hydra/sweeper=optuna` be ours."""
     from hybrid_trainer.sweeps.local import LocalLauncher
+    from hybrid_trainer.sweeps.optuna_sweeper import OptunaSweeper
 
     Plugins.instance().class_name_to_class[LOCAL] = LocalLauncher
+    Plugins.instance().class_name_to_class[OPTUNA] = OptunaSweeper
 
 
 def refuse_missing(target: str) -> None:
