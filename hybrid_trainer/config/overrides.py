@@ -12,6 +12,7 @@ from hybrid_trainer.errors import ConfigError
 
 _OPTION = re.compile(r"(?!null$)[A-Za-z_$'\"]")
 _WORD = re.compile(r"[\w.-]+", re.ASCII)
+_WITH_EQUALS = re.compile(r"[\w./~@%+-]+(=[\w./~@%+-]*)+", re.ASCII)
 _EXPRESSIONS = "data.expressions"
 _REFUSED = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra/job_logging", "hydra/hydra_logging")
 
@@ -48,6 +49,8 @@ def _prepare(override: str) -> str:
         override = f'{key}="{escaped}"'  # col('close') is a function call in Hydra's own grammar
     if name == "run.id" and _WORD.fullmatch(value) and value != "null":
         return f"{key}='{value}'"  # a name is text: 1e5 and 2026_11_25 are numbers in Hydra's grammar
+    if _WITH_EQUALS.fullmatch(value):
+        override = f"{key}='{value}'"  # such as a folder that a sweep or a partition has named
     if equals and not key.startswith(("+", "~")) and _is_open(name):
         return f"++{override}"
     return override

@@ -143,3 +143,11 @@ def test_an_expression_arrives_as_it_was_written(text: str) -> None:
 @pytest.mark.parametrize("name", ["1e5", "2026_11_25", "007", "true", "12345e7", "my-run.2"])
 def test_a_runs_name_is_text_whatever_it_looks_like(name: str) -> None:
     assert make_config(f"run.id={name}").run.id == name
+
+
+@pytest.mark.parametrize(
+    "value", ["multirun/a/0-model=gated_seed=1/model", "./instrument=AAPL/part-0.csv", "a=", "a=b=c"]
+)
+def test_a_folder_whose_name_has_an_equals_sign_needs_no_quotes(value: str) -> None:
+    assert make_config("data=csv", f"data.path={value}").data.path == value  # type: ignore[union-attr]
+    assert prepare([f"data.path='{value}'"]) == [f"data.path='{value}'"]

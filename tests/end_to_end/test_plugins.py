@@ -90,17 +90,19 @@ def test_installed_plug_ins_are_swept_over_trained_together_and_predicted_from(h
 
 def _sweeps(here: Path) -> None:
     run(here, "-m", "hybrid_trainer", "-m", "hydra.sweep.dir=sweep", "experiment=mine", *RUN, "model=gated,linear")
-    records = [json.loads((here / "sweep" / job / "run.json").read_text()) for job in ("0", "1")]
+    records = [
+        json.loads((here / "sweep" / job / "run.json").read_text()) for job in ("0-model=gated", "1-model=linear")
+    ]
     assert [record["status"] for record in records] == ["complete"] * 2
     assert [record["config"]["model"]["name"] for record in records] == ["gated", "linear"]
     assert all("valid/signal/sure_accuracy" in record["metrics"] for record in records)
 
 
 def _trains_in_two_processes_from_there(here: Path) -> None:
-    warm = ["training.epochs=2", "model.init_from=sweep/0/model", "model.freeze=[gated,side]", "seed=1"]
+    warm = ["training.epochs=2", "model.init_from=sweep/0-model=gated/model", "model.freeze=[gated,side]", "seed=1"]
     together(here, "experiment=mine", *RUN, *warm, "training.batch_size=64", "run.id=two", python=python(here))
     two = here / "outputs" / "two"
-    before, after = (load_file(path / "model/weights.safetensors") for path in (here / "sweep" / "0", two))
+    before, after = (load_file(path / "model/weights.safetensors") for path in (here / "sweep" / "0-model=gated", two))
     same = {name for name, value in before.items() if np.array_equal(after[name], value)}
     assert same == {name for name in before if name.startswith(("gated", "side"))} < set(before)
     assert len((two / "weight_norm.txt").read_text().splitlines()) == 2
