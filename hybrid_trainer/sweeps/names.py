@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 
 _LONGEST = 80
+_LONG_NUMBER = re.compile(r"-?\d*\.\d{5,}(e-?\d+)?", re.ASCII)
 _UNSAFE = re.compile(r"[^\w.=+-]+", re.ASCII)
 
 
@@ -28,6 +29,8 @@ def folder_name(number: int, overrides: list[str], fixed: Collection[str]) -> st
         key, value = key_of(override), override.partition("=")[2]
         short = _last(key) if count[_last(key)] == 1 else key
         text = value.strip("'\"[]{}()").rpartition("/")[2] if "/" in value else value
+        if _LONG_NUMBER.fullmatch(text):  # a search's: the ledger and the run's config have all its digits
+            text = f"{float(text):.4g}"
         parts.append(f"{_safe(short)}={_safe(text)}")
     return "-".join([str(number), *(["_".join(parts)] if parts else [])])[:_LONGEST].rstrip("._-=")
 

@@ -22,6 +22,8 @@ from hybrid_trainer.sweeps.names import folder_name, key_of
         (["model.cnn_filters=[8,16]"], "3-cnn_filters=8-16"),
         (["data.path='some/folder/good.csv'"], "3-path=good.csv"),
         (["training.learning_rate=1e-3"], "3-learning_rate=1e-3"),
+        (["training.learning_rate=0.00013880253392729841"], "3-learning_rate=0.0001388"),
+        (["training.learning_rate=1.38802533e-05", "a.b=0.25"], "3-learning_rate=1.388e-05_b=0.25"),
         (["a.note='../../etc'"], "3-note=etc"),
         (["a.b=" + "x" * 200], "3-b=" + "x" * 76),
     ],
