@@ -150,4 +150,5 @@ def plugging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _is_here(module: object) -> bool:
     """Whether a module is a test's own file, or one of the examples."""
     file = getattr(module, "__file__", None) or ""
-    return file.startswith((tempfile.gettempdir(), str(EXAMPLES)))
+    installed = file.startswith(sys.prefix)  # in an environment that may lie in the folder for temporary files itself
+    return not installed and file.startswith((tempfile.gettempdir(), str(EXAMPLES)))

@@ -369,9 +369,7 @@ def test_an_interrupt_leaves_an_interrupted_run(
     assert known_of(tmp_path / "run") == {"data_sha256", "device", "precision", "threads"}
 
 
-@pytest.mark.parametrize(
-    "place", ["hybrid_trainer.inference.bundle.save_bundle", "hybrid_trainer.evaluation.judge.evaluate"]
-)
+@pytest.mark.parametrize("place", ["hybrid_trainer.outcome.save_bundle", "hybrid_trainer.evaluation.judge.evaluate"])
 def test_a_run_that_fails_behind_the_training_is_not_complete(
     prices_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hybrid_trainer.config.data import TableData
 from hybrid_trainer.config.split import KINDS, SplitConfig
 from hybrid_trainer.errors import ConfigError
-from hybrid_trainer.launch import _points
+from hybrid_trainer.sweeps.checking import points as points_of
 from tests.conftest import make_config
 
 
@@ -135,9 +135,9 @@ def test_the_command_line_says_spans_and_dates_as_a_user_would() -> None:
 
 
 def test_a_range_of_folds_is_a_sweep_whose_every_fold_is_checked_first() -> None:
-    points = _points(["data.split.kind=walk_forward", "data.split.fold=range(5)"])
+    points = points_of(["data.split.kind=walk_forward", "data.split.fold=range(5)"])
     assert [make_config(*point).data.split.fold for point in points] == [0, 1, 2, 3, 4]
-    points = _points(["data.split.kind=walk_forward", "data.split.fold=range(6)"])
+    points = points_of(["data.split.kind=walk_forward", "data.split.fold=range(6)"])
     with pytest.raises(ConfigError, match=r"data\.split\.fold: 5 is out of range"):
         for point in points:
             make_config(*point)

@@ -437,8 +437,8 @@ def test_a_pattern_stands_for_the_columns_that_fit_in_the_files_order() -> None:
 
 def test_a_pattern_that_nothing_fits_is_told_under_its_blocks_key() -> None:
     assert lacking(data(features=["a"], context={"text": "test_*"}, categories=["sctor"]), {}, WIDE) == [
-        "t.csv: there is no column 'test_*' (data.context.text); did you mean 'text*'?",
         "t.csv: there is no column 'sctor' (data.categories); did you mean 'sector'?",
+        "t.csv: there is no column 'test_*' (data.context.text); did you mean 'text*'?",
     ]
 
 
@@ -488,10 +488,10 @@ def test_a_column_that_the_config_names_and_the_file_lacks_is_told_with_its_key(
     assert said[0] == "t.csv: there is no column 'Dat' (data.timestamp); did you mean 'Date'?"
     assert [line.partition("; ")[0] for line in said] == [
         "t.csv: there is no column 'Dat' (data.timestamp)",
+        "t.csv: there is no column 'Adjusted' (data.adjusted_close)",
         "t.csv: there is no column 'Last' (data.columns)",
         "t.csv: there is no column 'aa' (data.features)",
         "t.csv: there is no column 'c' (data.context)",
-        "t.csv: there is no column 'Adjusted' (data.adjusted_close)",
         "t.csv: there is no column 'grades' (data.targets)",
     ]
     assert said[-1].endswith("; did you mean 'grade'?")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_runs import WITH_SIGINT
 from tests.sweeps.helpers import QUIET, TROUBLE, began, prepare, reasons, record_of, statuses, sweep_in
 from tests.test_command_line import ENVIRONMENT, cli
 
@@ -90,6 +89,12 @@ def test_the_way_to_slurm_on_this_machine_gives_the_same_results(tmp_path: Path)
         for launcher in ("local", "submitit_local")
     ]
     assert weights[0] == weights[1]
+
+
+WITH_SIGINT = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from hybrid_trainer.__main__ import main; main()"
+)
 
 
 def test_ctrl_c_starts_no_further_job_and_resume_goes_on_from_the_checkpoints(tmp_path: Path) -> None:
