@@ -50,7 +50,12 @@ class LocalLauncherConfig:
         """
         if self.time_limit is None:
             return None
-        span = parse_span("hydra.launcher.time_limit", self.time_limit)
+        try:
+            span = parse_span("hydra.launcher.time_limit", self.time_limit)
+        except ConfigError as error:  # which speaks of bars, and there are none here
+            raise ConfigError(
+                f"hydra.launcher.time_limit: '{self.time_limit}' is no duration; write 90s, 30min, 2h or 1d"
+            ) from error
         seconds = float(span.amount) if span.in_bars else span.amount / 1e9  # a plain number: seconds
         check_range("hydra.launcher.time_limit", seconds, above=0)
         return seconds

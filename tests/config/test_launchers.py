@@ -20,7 +20,7 @@ def test_a_time_limit_is_seconds_or_a_duration(given: str | None, seconds: float
         ({"n_jobs": 0}, "hydra.launcher.n_jobs: 0 is out of range; it must be at least 1"),
         ({"gpus_per_job": 1.5}, "hydra.launcher.gpus_per_job: 1.5 must be a whole number or a part of one"),
         ({"gpus_per_job": -1.0}, "hydra.launcher.gpus_per_job: -1.0 is out of range"),
-        ({"time_limit": "soon"}, "hydra.launcher.time_limit: 'soon' is neither"),
+        ({"time_limit": "soon"}, "hydra.launcher.time_limit: 'soon' is no duration; write 90s, 30min, 2h or 1d"),
         ({"time_limit": "0"}, "hydra.launcher.time_limit: 0.0 is out of range; it must be above 0"),
         ({"memory_limit_mib": 0}, "hydra.launcher.memory_limit_mib: 0 is out of range"),
         ({"retries": -1}, "hydra.launcher.retries: -1 is out of range"),
