@@ -80,7 +80,11 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_whose_process_is_killed_goes_on_by_itself_to_the_same_bits(
     here: Path, straight: Path, rank: int, standalone: bool
 ) -> None:
-    """Its directory has a random name of its own, which only the first attempt has made."""
+    """Its directory has a random name of its own, which only the first attempt has made.
+
+    Of the first process nothing is heard any more where it was the one; otherwise it fails on the broken connection,
+    or hears torchrun's SIGTERM before.
+    """
     started = torchrun(here, *RUN, standalone=standalone)
     run = only_run(here, started, "history.jsonl")
     kill(started, rank)
@@ -89,7 +93,8 @@ def test_a_run_whose_process_is_killed_goes_on_by_itself_to_the_same_bits(
     assert only_run(here, started, "run.json") == run
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "complete"
-    assert [each["before"] for each in record["resumed"]] == [["running"], ["failed"]][rank]
+    (before,) = [each["before"] for each in record["resumed"]]
+    assert before in [["running"], ["failed", "interrupted"]][rank]
     for name in ("history.jsonl", "model/weights.safetensors"):
         assert (run / name).read_bytes() == (straight / name).read_bytes()
 
