@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +31,23 @@ _STDOUT = "-"
 def main(arguments: list[str]) -> int:
     """Show a table of all runs below the folders: the keys that differ, the headline metrics, the status."""
     options = _options(arguments)
+    with _without_collections():
+        return _compare(options)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Nothing is in a circle, and looking for circles among all these dicts takes a quarter of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _compare(options: argparse.Namespace) -> int:
     runs = all_runs(options.folders)
     if options.diff:
         _print(diff.render(*(diff.pick(name, runs) for name in options.diff)))

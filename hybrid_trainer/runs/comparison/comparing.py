@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from hybrid_trainer.errors import UserError
 from hybrid_trainer.runs.comparison.filters import parse_condition
 from hybrid_trainer.runs.comparison.groups import grouped, ranked
-from hybrid_trainer.runs.comparison.keys import comparable, differing_keys
+from hybrid_trainer.runs.comparison.keys import all_keys, comparable, differing_keys
+from hybrid_trainer.runs.comparison.named import union
 from hybrid_trainer.runs.comparison.names import resolve
 from hybrid_trainer.runs.comparison.ordering import falling, sign, sort_by_key, sort_rows
 from hybrid_trainer.runs.comparison.pareto import front
@@ -104,8 +104,8 @@ def compared(found: Sequence[Run], wishes: Wishes) -> Comparison:
 
 def _names(runs: Sequence[Run]) -> tuple[dict[str, None], dict[str, None]]:
     """The metrics and the keys that some run has, in the order in which they are met."""
-    metrics = dict.fromkeys(chain.from_iterable(run.metrics for run in runs))
-    return metrics, dict.fromkeys(chain.from_iterable(run.config for run in runs))
+    metrics = union(run.metrics for run in runs)
+    return metrics, all_keys(run.config for run in runs)
 
 
 def _chosen(runs: Sequence[Run], where: str | None) -> Sequence[Run]:
@@ -128,7 +128,7 @@ def _objectives(asked: Sequence[str], names: Collection[str]) -> list[str]:
 def _sorted(rows: list[Row], by: str | None, metrics: Collection[str], smaller: frozenset[str]) -> list[Row]:
     if by is None:
         return rows
-    keys = dict.fromkeys(chain.from_iterable(row.config for row in rows))
+    keys = all_keys(row.config for row in rows)
     name = resolve("--sort", by, dict.fromkeys([*keys, *metrics, "run", "status"]))
     return sort_rows(rows, name, smaller) if name in metrics else sort_by_key(rows, name)
 

@@ -27,7 +27,7 @@ def as_json(
     for row in rows:
         one: dict[str, Any] = {"run": row.name, "status": row.status, "reason": row.reason}
         one["keys"] = {key: row.config[key] for key in keys if key in row.config}
-        one["metrics"] = row.metrics
+        one["metrics"] = dict(row.metrics)
         if row.count:
             one |= {"runs": [str(run.path) for run in row.runs], "spread": row.spread, "count": row.count}
             one["rank"] = row.rank

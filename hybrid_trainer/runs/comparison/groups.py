@@ -15,6 +15,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from hybrid_trainer.runs.comparison.keys import varying
+from hybrid_trainer.runs.comparison.named import Named, columns
 from hybrid_trainer.runs.comparison.ordering import falling, sign
 from hybrid_trainer.runs.comparison.rows import Row, row_of
 from hybrid_trainer.runs.comparison.run import COMPLETE, Run
@@ -44,12 +45,9 @@ def cell(run: Run, aside: Sequence[str]) -> Cell:
 def _row(runs: Sequence[Run], aside: Sequence[str]) -> Row:
     if len(runs) == 1 and not runs[0].config:
         return row_of(runs[0])
-    cells = _cells(runs, aside)
-    values: dict[str, list[float]] = {}
-    for metrics in cells.values():
-        for name, value in metrics.items():
-            values.setdefault(name, []).append(value)
-    means = {name: fmean(some) for name, some in values.items()}
+    cells = [*_cells(runs, aside).values()]
+    values = _values_by_name(cells) if len(cells) > 1 else {}
+    means = {name: fmean(some) for name, some in values.items()} if len(cells) != 1 else cells[0]
     more = f" +{len(runs) - 1}" if len(runs) > 1 else ""
     return Row(
         name=f"{runs[0].path}{more}",
@@ -59,22 +57,26 @@ def _row(runs: Sequence[Run], aside: Sequence[str]) -> Row:
         config=runs[0].config,
         metrics=means,
         spread={name: _deviation(some, means[name]) for name, some in values.items() if len(some) > 1},
-        count={name: len(some) for name, some in values.items()},
+        count={name: len(some) for name, some in values.items()} if values else dict.fromkeys(means, 1),
     )
 
 
-def _cells(runs: Iterable[Run], aside: Sequence[str]) -> dict[Cell, dict[str, float]]:
+def _cells(runs: Iterable[Run], aside: Sequence[str]) -> dict[Cell, Named[float]]:
     """The metrics of each cell that has a complete run."""
-    found: dict[Cell, list[dict[str, float]]] = {}
+    found: dict[Cell, list[Named[float]]] = {}
     for run in runs:
         if run.status == COMPLETE:
             found.setdefault(cell(run, aside), []).append(run.metrics)
     return {place: metrics[0] if len(metrics) == 1 else _means(metrics) for place, metrics in found.items()}
 
 
-def _means(several: Sequence[dict[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for metrics in several for name in metrics)
-    return {name: fmean(metrics[name] for metrics in several if name in metrics) for name in names}
+def _means(several: Sequence[Named[float]]) -> Named[float]:
+    return Named.of({name: fmean(some) for name, some in _values_by_name(several).items()})
+
+
+def _values_by_name(several: Sequence[Named[float]]) -> dict[str, list[float]]:
+    """Each name's values, of those that have one."""
+    return {name: [one for one in some if one is not None] for name, some in columns(several, None)}
 
 
 def _deviation(values: Sequence[float], mean: float) -> float:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from hybrid_trainer.runs.comparison.configs import Config, Section
+from hybrid_trainer.runs.comparison.named import Named, columns, union
 from hybrid_trainer.runs.comparison.run import COMPLETE, Run
-
-Config = dict[str, Any]
 
 _NOT_COMPARED = ("paths.", "run.", "training.resume")  # where a run goes, and what it is called
 _MEANING = ("data.", "model.heads", "model.time_window", "training.loss_weights", "training.losses")
+_SAYING = {key.partition(".")[0] for key in _MEANING}
+_EMPTY: Section = Named.of({})
+
+
+def all_keys(configs: Iterable[Config]) -> dict[str, None]:
+    """The keys that some config has, by sections in the order in which they are met."""
+    return union(chain.from_iterable(each for _, each in _sections(list(configs))))
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
@@ -22,44 +29,48 @@ def differing_keys(runs: Sequence[Run]) -> list[str]:
     return varying(complete or readable)  # what only failed runs tried explains no result
 
 
-def varying(configs: Sequence[Config]) -> list[str]:
+def varying(configs: Collection[Config]) -> list[str]:
     """The keys that don't have one value in all configs; a key that is missing counts as null."""
-    alike: dict[str, list[Sequence[Config]]] = {}
     found = []
-    for key in dict.fromkeys(chain.from_iterable(configs)):
-        if key.startswith(_NOT_COMPARED):
-            continue
-        section = key.partition(".")[0]
-        if section not in alike:
-            alike[section] = _by_option(configs, section)
-        groups = [configs] if key in (f"{section}.name", "data.path") else alike[section]
-        if any(_differ(group, key) for group in groups):
-            found.append(key)
+    for name, sections in _sections(configs):
+        differ = {*chain.from_iterable(map(_differing, _by_option(name, sections)))}
+        differ |= {key for key in (f"{name}.name", "data.path") if _differ([row.get(key) for row in sections])}
+        found += [key for key in union(sections) if key in differ and not key.startswith(_NOT_COMPARED)]
     return found
 
 
-def _by_option(configs: Sequence[Config], section: str) -> list[Sequence[Config]]:
-    """Configs of one option each: that another data set has other columns says nothing."""
-    groups: dict[str, list[Config]] = {}
-    for config in configs:
-        groups.setdefault(json.dumps(config.get(f"{section}.name")), []).append(config)
+def _sections(configs: Collection[Config]) -> Iterator[tuple[str, list[Section]]]:
+    """Each section that some config has, as all those that aren't one object."""
+    for name, sections in columns([config.sections for config in configs], _EMPTY):
+        yield name, list(dict(zip(map(id, sections), sections, strict=True)).values())
+
+
+def _by_option(name: str, sections: Iterable[Section]) -> list[list[Section]]:
+    """Sections of one option each: that another data set has other columns says nothing."""
+    groups: dict[str, list[Section]] = {}
+    for section in sections:
+        groups.setdefault(json.dumps(section.get(f"{name}.name")), []).append(section)
     return list(groups.values())
 
 
-def _differ(configs: Sequence[Config], key: str) -> bool:
-    values = [config.get(key) for config in configs]
+def _differing(sections: Sequence[Section]) -> list[str]:
+    """The keys that don't have one value in all sections."""
+    return [key for key, values in columns(sections, None) if _differ(values)]
+
+
+def _differ(values: Sequence[Any]) -> bool:
     return values.count(values[0]) != len(values)
 
 
-def comparable(runs: Sequence[Run], aside: Collection[str] = ()) -> bool:
+def comparable(runs: Iterable[Run], aside: Collection[str] = ()) -> bool:
     """Whether one total loss means the same in all complete runs: the same data, heads, window and weights.
 
     Args:
         aside: keys that may differ, since each configuration has all their values.
     """
-    configs = [run.config for run in runs if run.status == COMPLETE]
-    keys = dict.fromkeys(chain.from_iterable(configs))
-    return not any(_differ(configs, key) for key in keys if key.startswith(_MEANING) and key not in aside)
+    complete = [run.config for run in runs if run.status == COMPLETE]
+    differ = chain.from_iterable(_differing(sections) for name, sections in _sections(complete) if name in _SAYING)
+    return not any(key.startswith(_MEANING) and key not in aside for key in differ)
 
 
 def text(value: Any) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hybrid_trainer.runs.comparison.configs import Config
+from hybrid_trainer.runs.comparison.named import Named
 from hybrid_trainer.runs.comparison.run import Run
 from hybrid_trainer.runs.directory import RECORD
 from hybrid_trainer.runs.provenance import is_alive
@@ -34,7 +36,7 @@ def jobs(folder: Path) -> Iterator[Run]:
         named = bool(state.get("folder"))  # then its name says what was asked
         asked = "" if named else " ".join(map(str, state.get("overrides") or []))
         said = f"{reason} ({asked})" if reason and asked else reason or asked
-        yield Run(path=path, status=status, reason=said, config={}, metrics={})
+        yield Run(path=path, status=status, reason=said, config=Config.of({}), metrics=Named.of({}))
 
 
 def _states(ledger: Path) -> dict[int, dict[str, Any]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from hybrid_trainer.errors import RunDirError
+from hybrid_trainer.runs.comparison.configs import Config
 from hybrid_trainer.runs.comparison.ledger import LEDGER, jobs
+from hybrid_trainer.runs.comparison.named import Named
 from hybrid_trainer.runs.comparison.records import parse
 from hybrid_trainer.runs.comparison.run import Run
 from hybrid_trainer.runs.directory import RECORD
@@ -24,16 +27,8 @@ def all_runs(folders: Sequence[Path]) -> list[Run]:
     Raises:
         RunDirError: a folder does not exist.
     """
-    collects = gc.isenabled()
-    gc.disable()  # nothing is in a circle, and looking for circles among all these dicts takes a quarter of the time
-    try:
-        return list(find_runs(folders[0])) if len(folders) == 1 else _once(folders)
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _once(folders: Sequence[Path]) -> list[Run]:
+    if len(folders) == 1:
+        return list(find_runs(folders[0]))
     found: dict[Path, Run] = {}
     for folder in folders:
         whole = folder.resolve()  # of each run it would take longer than to read the run
@@ -94,7 +89,7 @@ def _run(path: Path, content: bytes) -> Run:
         status, reason = record.status, record.reason
         if status == "running" and is_alive(record.process) is False:
             status, reason = "killed", KILLED
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _damaged(path, error)
     return Run(
         path=path,
@@ -107,7 +102,5 @@ def _run(path: Path, content: bytes) -> Run:
 
 
 def _damaged(path: Path, error: Exception) -> Run:
-    what = f"{RECORD}: the entry {error} is missing" if isinstance(error, KeyError) else f"{RECORD}: {error}"
-    if isinstance(error, OSError):
-        what = f"{error.filename}: {error.strerror}"
-    return Run(path=path, status="damaged", reason=what, config={}, metrics={})
+    what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else f"{RECORD}: {error}"
+    return Run(path=path, status="damaged", reason=what, config=Config.of({}), metrics=Named.of({}))

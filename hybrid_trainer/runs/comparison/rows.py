@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from hybrid_trainer.runs.comparison.configs import Config
 from hybrid_trainer.runs.comparison.run import COMPLETE, Run
 
 
@@ -23,8 +24,8 @@ class Row:
     status: str
     reason: str
     runs: tuple[Run, ...]
-    config: dict[str, Any]
-    metrics: dict[str, float]
+    config: Config
+    metrics: Mapping[str, float]
     spread: dict[str, float] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
     rank: float | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from hybrid_trainer.runs.comparison.configs import Config
+from hybrid_trainer.runs.comparison.named import Named
 
 COMPLETE = "complete"
 PREDICTIONS = Path("report", "predictions.parquet")
@@ -21,6 +23,6 @@ class Run:
     path: Path
     status: str
     reason: str
-    config: dict[str, Any]
-    metrics: dict[str, float]
+    config: Config
+    metrics: Named[float]
     falling: frozenset[str] = frozenset()

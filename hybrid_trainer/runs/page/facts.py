@@ -7,7 +7,8 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from hybrid_trainer.runs.comparison.keys import differing_keys
+from hybrid_trainer.runs.comparison.keys import all_keys, differing_keys
+from hybrid_trainer.runs.comparison.named import union
 from hybrid_trainer.runs.comparison.ordering import falling, sign
 from hybrid_trainer.runs.comparison.pareto import front
 from hybrid_trainer.runs.comparison.run import COMPLETE
@@ -26,7 +27,7 @@ _LONGEST_REASON = 300
 
 def facts(runs: list[Run], metric: str, objectives: list[str]) -> dict[str, Any]:
     """Everything about runs, best first, that stands in their `run.json`; a column has an entry per run."""
-    names = sorted({name for run in runs for name in run.metrics} - {"epoch"})
+    names = sorted({*union(run.metrics for run in runs)} - {"epoch"})
     smaller = falling(runs)
     keys = differing_keys(runs)
     complete = [number for number, run in enumerate(runs) if run.status == COMPLETE]
@@ -43,7 +44,7 @@ def facts(runs: list[Run], metric: str, objectives: list[str]) -> dict[str, Any]
         "status": [run.status for run in runs],
         "why": ["" if run.status == COMPLETE else _first_line(run.reason) for run in runs],
         "keys": keys,
-        "headlines": headline_metrics(dict.fromkeys(name for run in runs for name in run.metrics), [metric]),
+        "headlines": headline_metrics(union(run.metrics for run in runs), [metric]),
         "metrics": {name: [rounded(run.metrics.get(name)) for run in runs] for name in names},
         "importance": {name: importance([runs[number] for number in complete], keys, name) for name in known},
         "front": _front(runs, complete, objectives),
@@ -53,7 +54,7 @@ def facts(runs: list[Run], metric: str, objectives: list[str]) -> dict[str, Any]
 
 def _configs(runs: list[Run]) -> dict[str, Any]:
     """Configs by key: `same` in all runs that have one, or a list of values and for each run its place there, or -1."""
-    names = dict.fromkeys(key for run in runs for key in run.config if not key.startswith(_NOT_COMPARED))
+    names = [key for key in all_keys(run.config for run in runs) if not key.startswith(_NOT_COMPARED)]
     readable = [run.config for run in runs if run.config]
     same, config = {}, {}
     for name in names:

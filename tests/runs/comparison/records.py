@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hybrid_trainer.runs.comparison.configs import Config
+from hybrid_trainer.runs.comparison.named import Named
 from hybrid_trainer.runs.comparison.run import Run
 from hybrid_trainer.runs.directory import RECORD
 from hybrid_trainer.runs.provenance import process_mark
@@ -28,4 +30,4 @@ def write_run(path: str, **changes: Any) -> Path:
 def run(path: str = "a", status: str = "complete", metrics: dict[str, float] | None = None, **config: Any) -> Run:
     """A run; config keys with `__` for a dot."""
     flat = {key.replace("__", "."): value for key, value in config.items()}
-    return Run(path=Path(path), status=status, reason="", config=flat, metrics=metrics or {})
+    return Run(path=Path(path), status=status, reason="", config=Config.of(flat), metrics=Named.of(metrics or {}))

@@ -11,10 +11,10 @@ import pytest
 
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.comparison import command
+from hybrid_trainer.runs.comparison.configs import section
 from hybrid_trainer.runs.comparison.keys import differing_keys
 from hybrid_trainer.runs.comparison.ordering import falling, sort_rows
 from hybrid_trainer.runs.comparison.reading import find_runs, read_run
-from hybrid_trainer.runs.comparison.records import flat
 from hybrid_trainer.runs.comparison.rows import row_of
 from hybrid_trainer.runs.comparison.run import Run
 from hybrid_trainer.runs.comparison.table import headline_metrics
@@ -103,9 +103,9 @@ def test_one_run_has_no_key_that_differs() -> None:
     assert differing_keys(list(find_runs(Path("outputs")))) == []
 
 
-def test_flat_keeps_empty_mappings_and_lists_as_values() -> None:
-    tree = {"a": {"b": {"c": 1}, "d": {}}, "e": [1, {"f": 2}]}
-    assert dict(flat(tree)) == {"a.b.c": 1, "a.d": {}, "e": [1, {"f": 2}]}
+def test_sections_keep_empty_mappings_and_lists_as_values() -> None:
+    assert section("a", {"b": {"c": 1}, "d": {}, "e": [1, {"f": 2}]}) == {"a.b.c": 1, "a.d": {}, "a.e": [1, {"f": 2}]}
+    assert section("a", {}) == {"a": {}}
 
 
 @pytest.mark.parametrize(

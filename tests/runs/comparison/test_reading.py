@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_trainer.runs.atomic import without_nan
+from hybrid_trainer.runs.comparison.named import Named, columns, union
 from hybrid_trainer.runs.comparison.reading import all_runs, find_runs
-from hybrid_trainer.runs.comparison.records import _cut, _whole, parse
+from hybrid_trainer.runs.comparison.records import parse
 from hybrid_trainer.runs.directory import RECORD
 from hybrid_trainer.runs.provenance import process_mark
 from tests.runs.comparison.records import write_run
@@ -30,26 +32,69 @@ def record(**changes: Any) -> dict[str, Any]:
     return plain | {"provenance": {"git": {"diff": "a\nb"}}} | changes
 
 
-@given(st.dictionaries(TEXTS, TREES, max_size=4), METRICS, TEXTS, st.booleans())
-def test_a_cut_text_says_what_the_whole_says(
-    config: dict[str, Any], metrics: dict[str, float | None], reason: str, ascii_only: bool
+@given(st.dictionaries(TEXTS, TREES, max_size=4), METRICS, TEXTS, st.sampled_from([None, 2, 4]), st.booleans())
+def test_a_record_says_what_was_written_whatever_its_layout(
+    config: dict[str, Any], metrics: dict[str, float | None], reason: str, indent: int | None, ascii_only: bool
 ) -> None:
     made = without_nan(record(config=config, metrics=metrics, stop_reason=reason))
-    text = json.dumps(made, indent=2, ensure_ascii=ascii_only) + "\n"
-    assert parse(text.encode()) == _whole(json.loads(text))
+    found = parse(json.dumps(made, indent=indent, ensure_ascii=ascii_only).encode())
+    assert found.config.sections == {name: dict(leaves(value, name)) for name, value in made["config"].items()}
+    assert found.metrics == {name: value for name, value in made["metrics"].items() if value is not None}
+    assert (found.status, found.reason, found.process, found.falling) == (
+        "complete",
+        reason,
+        made["process"],
+        frozenset(),
+    )
 
 
-def test_our_own_layout_is_cut_and_others_are_not() -> None:
-    made = record(config={"seed": 1, "model": {"name": "cnn", "more": {"a": [1, 2]}}}, smaller_is_better=["x"])
-    laid_out = json.dumps(made, indent=2)
-    assert _cut(laid_out) == _whole(made) and _cut(laid_out).config == {
-        "seed": 1,
-        "model.name": "cnn",
-        "model.more.a": [1, 2],
+def leaves(tree: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict) and tree:
+        for name, value in tree.items():
+            yield from leaves(value, f"{path}.{name}")
+    else:
+        yield path, tree
+
+
+ROWS = st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 1), max_size=3), min_size=1, max_size=4)
+
+
+@given(ROWS)
+def test_columns_are_those_of_dicts(rows: list[dict[str, int]]) -> None:
+    named = list(map(Named.of, rows))
+    names = dict.fromkeys(name for row in rows for name in row)
+    assert list(union(named)) == list(names)
+    assert {name: [*values] for name, values in columns(named, None)} == {
+        name: [row.get(name) for row in rows] for name in names
     }
-    for text in (json.dumps(made), json.dumps(made, indent=4), laid_out[:-2]):
-        with pytest.raises((ValueError, KeyError)):
-            _cut(text)
+    assert [dict(row) for row in named] == rows and [row.get("a", 9) for row in named] == [r.get("a", 9) for r in rows]
+
+
+def test_what_is_alike_in_two_runs_is_one_object() -> None:
+    made = [record(config={"seed": seed, "model": {"name": "cnn", "more": {"a": [1, 2]}}}) for seed in (1, 2)]
+    one, two = (parse(json.dumps(each).encode()).config for each in made)
+    assert one == {"seed": 1, "model.name": "cnn", "model.more.a": [1, 2]}
+    assert one.sections["model"] is two.sections["model"] and two["seed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"status": "complete"}', "Object missing required field `stop_reason`"),
+        (b'{"status": "comp', "Input data was truncated"),
+        (b"[1]", "Expected `object`, got `array`"),
+        (
+            json.dumps(record(metrics={"loss": "low"})).encode(),
+            "Expected `float | null`, got `str` - at `$.metrics[...]`",
+        ),
+        (b'{"status": "\xff"}', "can't decode byte 0xff"),
+        (b"[" * 100_000, ""),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_said(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / RECORD).write_bytes(content)
+    (run,) = find_runs(tmp_path)
+    assert run.status == "damaged" and why in run.reason and run.reason.startswith(f"{RECORD}: ")
 
 
 def test_a_run_inside_of_a_run_and_links_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_trainer.runs.comparison.configs import Config
+from hybrid_trainer.runs.comparison.named import Named
 from hybrid_trainer.runs.comparison.run import Run
 
 
@@ -20,7 +22,8 @@ def run(path: str | Path, loss: float | None = None, **changes: Any) -> Run:
         "config": {"seed": 0},
         "metrics": {} if loss is None else {"valid/loss": loss},
     }
-    return Run(**(facts | changes))
+    facts |= changes
+    return Run(**facts | {"config": Config.of(facts["config"]), "metrics": Named.of(facts["metrics"])})
 
 
 def write_history(folder: Path, rows: list[dict[str, Any]]) -> None:
