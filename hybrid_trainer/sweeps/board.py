@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hybrid_trainer.runs.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.folder import Sweep
-from hybrid_trainer.sweeps.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 from hybrid_trainer.types import LOWER_IS_BETTER
 

@@ -14,10 +14,10 @@ from rich.table import Table
 from hybrid_trainer.arguments import Parser
 from hybrid_trainer.config.overrides import prepare
 from hybrid_trainer.errors import ConfigError, RunDirError
+from hybrid_trainer.runs.ledger import Entry
 from hybrid_trainer.sweeps import limits
 from hybrid_trainer.sweeps.board import counted, told
 from hybrid_trainer.sweeps.folder import Sweep, opened
-from hybrid_trainer.sweeps.ledger import Entry
 from hybrid_trainer.sweeps.names import key_of
 
 _PAUSE_S = 0.2

@@ -14,9 +14,9 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from hybrid_trainer.runs.ledger import ENDED, Entry, Ledger
 from hybrid_trainer.sweeps import limits
 from hybrid_trainer.sweeps.gpus import GpuPlaces
-from hybrid_trainer.sweeps.ledger import ENDED, Entry, Ledger
 from hybrid_trainer.sweeps.limits import Limits
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 

@@ -20,10 +20,10 @@ from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.plugins import load_plugins
 from hybrid_trainer.runs.atomic import write_json
 from hybrid_trainer.runs.directory import another, locked, now, refuse_outside
+from hybrid_trainer.runs.ledger import Ledger
 from hybrid_trainer.runs.provenance import provenance
 from hybrid_trainer.sweeps import plugins
 from hybrid_trainer.sweeps.freezing import BUILT_IN, CONFIG_FILE, thawed
-from hybrid_trainer.sweeps.ledger import Ledger
 
 NAME = "sweep.json"
 VERSION = 1

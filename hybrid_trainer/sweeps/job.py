@@ -22,9 +22,9 @@ from hybrid_trainer.config.compose import to_config
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.errors import RunDirError, TrainingError, UserError
 from hybrid_trainer.runs.directory import RECORD, read_record
+from hybrid_trainer.runs.ledger import Entry, Ledger
 from hybrid_trainer.runs.provenance import is_alive, process_mark
 from hybrid_trainer.sweeps.folder import Sweep, opened
-from hybrid_trainer.sweeps.ledger import Entry, Ledger
 from hybrid_trainer.sweeps.pruning import watchers
 from hybrid_trainer.train import train, train_on
 

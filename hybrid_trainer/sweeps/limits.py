@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
+from hybrid_trainer.runs.ledger import Entry
 from hybrid_trainer.runs.provenance import is_alive
-from hybrid_trainer.sweeps.ledger import Entry
 
 _MIB = 2**20
 

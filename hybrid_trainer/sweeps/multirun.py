@@ -22,12 +22,12 @@ from hybrid_trainer.config import messages
 from hybrid_trainer.config.launchers import LOCAL, LocalLauncherConfig
 from hybrid_trainer.errors import UserError
 from hybrid_trainer.ranks import of_process
+from hybrid_trainer.runs.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.board import counted, told
 from hybrid_trainer.sweeps.checking import Checked, checked
 from hybrid_trainer.sweeps.folder import Sweep, created
 from hybrid_trainer.sweeps.freezing import freeze
 from hybrid_trainer.sweeps.job import Job
-from hybrid_trainer.sweeps.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.local import work
 from hybrid_trainer.sweeps.names import key_of
 from hybrid_trainer.sweeps.optuna_sweeper import check_search, is_search

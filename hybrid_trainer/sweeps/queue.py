@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hybrid_trainer.runs.ledger import RESULTS
 from hybrid_trainer.sweeps.folder import Sweep
 from hybrid_trainer.sweeps.job import NUMBER
-from hybrid_trainer.sweeps.ledger import RESULTS
 from hybrid_trainer.sweeps.names import folder_name, key_of
 from hybrid_trainer.sweeps.orders import JobOrder, JobSource, Outcome
 

@@ -17,10 +17,10 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import open_dict
 
+from hybrid_trainer.runs.ledger import Ledger
 from hybrid_trainer.runs.provenance import process_mark
 from hybrid_trainer.sweeps.folder import opened
 from hybrid_trainer.sweeps.job import Job, said_of
-from hybrid_trainer.sweeps.ledger import Ledger
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hybrid_trainer.runs.ledger import Entry
 from hybrid_trainer.runs.provenance import process_mark
 from hybrid_trainer.sweeps.board import Board, best, counted, in_words, told
 from hybrid_trainer.sweeps.folder import Sweep
-from hybrid_trainer.sweeps.ledger import Entry
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 
 

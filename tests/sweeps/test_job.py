@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_trainer.runs.ledger import Ledger
 from hybrid_trainer.runs.provenance import process_mark
 from hybrid_trainer.sweeps.job import _twin, config_key, numbers, said_of
-from hybrid_trainer.sweeps.ledger import Ledger
 from tests.conftest import make_config
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hybrid_trainer.runs.ledger import Entry
 from hybrid_trainer.runs.provenance import _boot, _start_ticks, process_mark
-from hybrid_trainer.sweeps.ledger import Entry
 from hybrid_trainer.sweeps.limits import Limits, kill, memory_mib, tell
 
 PARENT = """\

@@ -11,11 +11,12 @@ import msgspec
 
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.comparison.configs import Config
-from hybrid_trainer.runs.comparison.ledger import LEDGER, jobs
+from hybrid_trainer.runs.comparison.ledger import jobs
 from hybrid_trainer.runs.comparison.named import Named
 from hybrid_trainer.runs.comparison.records import parse
 from hybrid_trainer.runs.comparison.run import Run
 from hybrid_trainer.runs.directory import RECORD
+from hybrid_trainer.runs.ledger import NAME as LEDGER
 from hybrid_trainer.runs.provenance import is_alive
 
 KILLED = "the process is gone and left no other word"

@@ -146,17 +146,16 @@ def _locked(file: Path) -> Iterator[int]:
 def _next(entry: Entry, said: dict[str, Any], line: int) -> Entry:
     """What is known of a job after one more line."""
     status, at = str(said["status"]), datetime.fromisoformat(said["at"])
-    entry = replace(entry, status=status)
-    for name in ("overrides", "folder"):
-        if name in said:
-            entry = replace(entry, **{name: said[name]})
+    new: dict[str, Any] = {name: said[name] for name in ("overrides", "folder") if name in said}
     if status == "queued":
-        return replace(entry, reason="", metrics={}, key="", keyed=-1, process={}, began=None, ended=None)
+        new |= {"reason": "", "metrics": {}, "key": "", "keyed": -1, "process": {}, "began": None, "ended": None}
+        return replace(entry, status=status, **new)
     if "key" in said:
-        entry = replace(entry, key=str(said["key"]), keyed=line)
+        new |= {"key": str(said["key"]), "keyed": line}
     if status == "running":
         if "process" in said and said["process"] != entry.process:
-            entry = replace(entry, process=said["process"], began=at, attempts=entry.attempts + 1)
-        return replace(entry, reason="", metrics={}, ended=None)
+            new |= {"process": said["process"], "began": at, "attempts": entry.attempts + 1}
+        return replace(entry, status=status, **new | {"reason": "", "metrics": {}, "ended": None})
     metrics = {str(name): float(value) for name, value in said.get("metrics", {}).items() if value is not None}
-    return replace(entry, reason=str(said.get("reason") or ""), metrics=metrics, ended=at)
+    new |= {"reason": str(said.get("reason") or ""), "metrics": metrics, "ended": at}
+    return replace(entry, status=status, **new)

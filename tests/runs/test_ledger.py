@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_trainer.runs.ledger import NAME, Entry, Ledger
 from hybrid_trainer.runs.provenance import process_mark
-from hybrid_trainer.sweeps.ledger import NAME, Entry, Ledger
 
 
 def test_a_job_goes_through_its_statuses(tmp_path: Path) -> None:
