@@ -16,9 +16,11 @@ from hybrid_trainer.arguments import Parser
 from hybrid_trainer.config import machine_profile
 from hybrid_trainer.config.callbacks import CALLBACKS
 from hybrid_trainer.config.known_keys import KnownKey, keys_of, known_keys, shown
+from hybrid_trainer.config.launchers import LocalLauncherConfig
 from hybrid_trainer.config.losses import LOSS_CONFIGS
 from hybrid_trainer.config.metrics import METRIC_CONFIGS
 from hybrid_trainer.config.schema import OPTIONS, TopLevelConfig
+from hybrid_trainer.config.search import SearchConfig
 from hybrid_trainer.config.targets import TARGETS
 from hybrid_trainer.config.training import SCHEDULES
 from hybrid_trainer.errors import ConfigError, did_you_mean
@@ -26,7 +28,7 @@ from hybrid_trainer.plugins import hint, load_plugins
 
 
 def main(arguments: list[str]) -> int:
-    """Show the keys of a group (data, model, training, callbacks, targets, losses, run), of one option, or of all."""
+    """Show the keys of a group (data, model, training, callbacks, targets, losses, run, hydra/launcher), or of all."""
     parser = Parser("describe", main.__doc__)
     parser.add_argument(
         "what", nargs="?", metavar="GROUP", help="a group, an option such as data=csv, or part of a key"
@@ -57,10 +59,11 @@ def tables(what: str | None, measured: Mapping[str, Any] = MappingProxyType({}))
     if chosen:
         return [_table(name, sections[name], measured) for name in chosen]
     assert what is not None
-    found = [known for known in known_keys().values() if what in known.path]
+    of_sweeps = [known for name, keys in sections.items() if name.startswith("hydra/") for known in keys]
+    found = [known for known in [*known_keys().values(), *of_sweeps] if what in known.path]
     if not found:
         names = [*OPTIONS, "targets", "losses", *sections]
-        near = did_you_mean(what, [*names, *known_keys()])
+        near = did_you_mean(what, [*names, *known_keys(), *(known.path for known in of_sweeps)])
         if "did you mean" not in near:
             near = f"; known: {', '.join(names)}"  # all keys would fill the screen
         raise ConfigError(f"describe {what}: neither a group nor a key{near}{hint()}")
@@ -82,6 +85,9 @@ def _sections() -> dict[str, list[KnownKey]]:
         found[f"extra={name}"] = keys_of(own, f"callbacks.extra.{name}.")
     for name, steps in SCHEDULES.items():
         found[f"schedule={name}"] = keys_of(steps, "training.schedule.options.")
+    for part, schema in (("launcher=local", LocalLauncherConfig), ("sweeper=optuna", SearchConfig)):
+        keys = keys_of(schema, f"hydra.{part.partition('=')[0]}.")
+        found[f"hydra/{part}"] = [known for known in keys if not known.path.endswith("._target_")]
     return found
 
 

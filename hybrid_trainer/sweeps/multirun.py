@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -30,7 +31,7 @@ from hybrid_trainer.sweeps.freezing import freeze
 from hybrid_trainer.sweeps.job import Job
 from hybrid_trainer.sweeps.local import work
 from hybrid_trainer.sweeps.names import key_of
-from hybrid_trainer.sweeps.optuna_sweeper import check_search, is_search
+from hybrid_trainer.sweeps.optuna_sweeper import OptunaSweeper, check_search, is_search
 from hybrid_trainer.sweeps.orders import JobOrder, Listed
 from hybrid_trainer.sweeps.plugins import refuse_missing
 from hybrid_trainer.sweeps.queue import enter
@@ -128,14 +129,14 @@ def carry_out(sweep: Sweep, again: Sequence[Entry] = ()) -> int:
             config = hydra.compose_config("config", sweep.overrides, RunMode.MULTIRUN)
             _launcher_options(config)
             hands = _Hands(config, HydraContext(hydra.config_loader, Callbacks()), Job(sweep.path.absolute()))
-            if again:
+            sweeper = hands.sweeper()
+            if again and isinstance(sweeper, OptunaSweeper):
+                sweeper.retry(again)
+            elif again:
                 _once_more(sweep, again, hands)
-            elif config.hydra.sweeper._target_ == _BASIC:
+            elif isinstance(sweeper, BasicSweeper):
                 _grid(sweep, hands)
             else:
-                sweeper = Plugins.instance().instantiate_sweeper(
-                    config=config, hydra_context=hands.context, task_function=hands.job
-                )
                 sweeper.sweep([str(word) for word in config.hydra.overrides.task])
         except (HydraException, OmegaConfBaseException) as error:
             raise messages.explain(error) from error
@@ -165,6 +166,11 @@ class _Hands:
     def launcher(self) -> Launcher:
         return Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=self.job, config=self.config
+        )
+
+    def sweeper(self) -> Sweeper:
+        return Plugins.instance().instantiate_sweeper(
+            config=self.config, hydra_context=self.context, task_function=self.job
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.plugins import Plugins
@@ -18,6 +19,7 @@ from hybrid_trainer.config import messages
 from hybrid_trainer.config.schema import Config
 from hybrid_trainer.config.search import OPTUNA
 from hybrid_trainer.errors import UserError
+from hybrid_trainer.runs.ledger import Entry
 from hybrid_trainer.sweeps.folder import opened
 from hybrid_trainer.sweeps.local import work
 
@@ -45,7 +47,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             ConfigError: the study can't be used, or is another. TrainingError: no trial came to its end.
         """
-        from hybrid_trainer.sweeps.search import checking, report, session
+        from hybrid_trainer.sweeps.search import checking, report, retrying, session
         from hybrid_trainer.sweeps.search.space import entries_of
 
         assert self.config is not None and self.launcher is not None
@@ -58,9 +60,17 @@ class OptunaSweeper(Sweeper):
         def usable(overrides: list[str]) -> Config:
             return checking.usable(self._composed(overrides), settings)
 
+        retrying.run_again(sweep, self.launcher)
         search = session.begin(settings, space, sweep, usable)
         work(self.launcher, search, settings.n_jobs)
         sys.stdout.write("\n".join(report.lines(search.study, settings, sweep.path)) + "\n")
+
+    def retry(self, lost: Sequence[Entry]) -> None:
+        """Run failed jobs again, and tell the study; see `search.retrying`."""
+        from hybrid_trainer.sweeps.search import retrying
+
+        assert self.config is not None and self.launcher is not None
+        retrying.run_again(opened(Path(str(self.config.hydra.sweep.dir))), self.launcher, lost)
 
     def _composed(self, overrides: list[str]) -> DictConfig:
         """The config of a job, as it will be composed for it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hybrid_trainer.callbacks.base import Callback
 from hybrid_trainer.errors import ConfigError, did_you_mean
-from hybrid_trainer.sweeps.search.record import StudyRecord, place_of, read_record
+from hybrid_trainer.sweeps.search.record import RETRIED, StudyRecord, place_of, read_record
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -93,6 +93,8 @@ class Pruning(Callback):
         trial_id = storage.get_trial_id_from_study_id_trial_number(self.study._study_id, self.trial)
         kept = storage.get_trial(trial_id)
         epoch = max(values)
+        if kept.state.is_finished() and self.trial in self.study.user_attrs.get(RETRIED, []):
+            return None
         if kept.state.is_finished():
             return f"pruned after epoch {epoch}: another run of trial {self.trial} was given up"
         if self.speaks:

@@ -45,6 +45,12 @@ def test_targets_and_top_level_keys_are_groups_too(capsys: pytest.CaptureFixture
     assert " data.targets.NAME.thresholds " not in shown(capsys, "targets=regime")
 
 
+def test_what_a_sweep_can_be_told_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "90s, 30min, 2h" in line_of(shown(capsys, "hydra/launcher"), "hydra.launcher.time_limit")
+    assert "tpe" in line_of(shown(capsys, "hydra/sweeper=optuna"), "hydra.sweeper.sampler.name")
+    assert "_target_" not in shown(capsys, "hydra.launcher")
+
+
 def test_any_other_word_is_looked_for_in_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, "patience")
     assert "keys with 'patience'" in text
@@ -65,5 +71,5 @@ def test_a_word_that_is_nowhere_is_told_with_the_closest() -> None:
         "model=dlinear, model=patchtst, model=tcn, model=lstnet, model=deeplob, model=mlstm_fcn, "
         "training=default, callbacks=default, targets=signal, targets=volatility, targets=regime, targets=sl_tp, "
         "targets=triple_barrier, targets=future, targets=column, losses=cross_entropy, losses=focal, losses=huber, "
-        "losses=mse, losses=qlike, losses=gaussian, losses=pinball"
+        "losses=mse, losses=qlike, losses=gaussian, losses=pinball, hydra/launcher=local, hydra/sweeper=optuna"
     )

@@ -120,6 +120,39 @@ def test_a_failed_trial_is_told_and_the_others_go_on(
     assert reasons == [None, "ZeroDivisionError: division by zero"]
 
 
+def test_what_is_retried_is_a_further_trial_to_the_study_and_resume_goes_on_with_it(
+    here: Path, command: Command, jobs: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train: Callable[..., object] = job.train
+    mended, stops = [], [True]
+
+    def fails(config: Config, *rest: object) -> object:
+        """The first run of rate 0.02 fails until it is mended; then the first time somebody presses Ctrl-C."""
+        if config.training.learning_rate == 0.02 and config.seed == 0:
+            if not mended:
+                raise ZeroDivisionError
+            if stops.pop() if stops else False:
+                raise KeyboardInterrupt
+        return train(config, *rest)
+
+    monkeypatch.setattr(job, "train", fails)
+    line = (*SEARCH, "training.learning_rate=0.02,0.03", "hydra.sweeper.sampler.name=grid", "seeds=2")
+    assert command(*line)[0] == 1
+    sweep = sweep_in(here)
+    assert statuses(sweep) == {0: "failed", 2: "complete", 3: "complete"}  # job 1 was dropped with its trial
+    mended.append(True)
+    assert command("sweep", "retry", str(sweep))[0] == 130
+    assert [trial.state for trial in study_of(sweep).trials] == [TrialState.FAIL, TrialState.COMPLETE]
+    status, out, _ = command("sweep", "resume", str(sweep))
+    assert (status, statuses(sweep)) == (0, dict.fromkeys((0, 2, 3, 1), "complete"))
+    again = study_of(sweep).trials[2]
+    assert again.values == pytest.approx([0.01 + 0.5]) and again.params == {"training.learning_rate": 0.02}
+    assert again.user_attrs["again"] == 0
+    assert sorted(jobs) == [(0.02, 0), (0.02, 1), (0.03, 0), (0.03, 1)]
+    assert "study 'search': 3 trial(s): 2 complete, 1 failed\n1 of them had failed before and were run again\n" in out
+    assert "best trial 0: valid/loss 0.51: " in out
+
+
 def test_where_no_trial_comes_to_its_end_the_status_says_so(
     here: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from hybrid_trainer.errors import ConfigError, RunDirError
 from hybrid_trainer.sweeps.pruning import Pruning, watchers
-from hybrid_trainer.sweeps.search.record import StudyRecord, read_record, write_record
+from hybrid_trainer.sweeps.search.record import RETRIED, StudyRecord, read_record, write_record
 from hybrid_trainer.sweeps.search.storage import open_storage
 from hybrid_trainer.trainer import Trainer
 from tests.engine.helpers import Scripted, make_loader, make_panel, make_trainer
@@ -68,6 +68,14 @@ def test_a_training_ends_with_the_first_epoch_that_is_worse_than_the_median(
 def test_a_training_that_ends_anyhow_is_not_given_up() -> None:
     trainer = fitted(Pruning(study_with([1.0, 1.0]), 1, "valid/x"), [0.5, 9.0])
     assert (trainer.epoch, trainer.pruned, trainer.stop_reason) == (2, False, None)
+
+
+def test_a_trial_that_had_failed_is_not_given_up_when_it_is_run_again() -> None:
+    study = study_with([1.0, 1.0, 1.0])
+    study.tell(1, state=TrialState.FAIL)
+    assert fitted(Pruning(study, 1, "valid/x"), [9.0, 9.0, 9.0]).epoch == 1
+    study.set_user_attr(RETRIED, [1])
+    assert fitted(Pruning(study, 1, "valid/x"), [9.0, 9.0, 9.0]).epoch == 3
 
 
 def test_a_further_run_of_a_trial_is_judged_by_its_own_numbers_and_reports_none() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from hybrid_trainer.errors import RunDirError
 
 RECORD = "study.json"
+RETRIED = "retried"
+"""What a study keeps of trials that were to be run again: their numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)

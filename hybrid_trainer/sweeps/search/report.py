@@ -11,7 +11,7 @@ from hybrid_trainer.config.search import SearchConfig
 from hybrid_trainer.errors import TrainingError
 from hybrid_trainer.sweeps.search.record import place_of
 from hybrid_trainer.sweeps.search.storage import JOURNAL, is_url, without_password
-from hybrid_trainer.sweeps.search.trials import REASON, SURPLUS, TWIN
+from hybrid_trainer.sweeps.search.trials import AGAIN, REASON, SURPLUS, TWIN
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -35,6 +35,9 @@ def lines(study: Study, settings: SearchConfig, folder: Path) -> list[str]:
     twins = sum(1 for trial in trials if TWIN in trial.user_attrs)
     if twins:
         found.append(f"{twins} of them had been tried before and took over the former value")
+    again = sum(1 for trial in trials if AGAIN in trial.user_attrs)
+    if again:
+        found.append(f"{again} of them had failed before and were run again")
     if not any(_counts(trial) for trial in trials):
         reasons = [str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs]
         raise TrainingError(
@@ -65,4 +68,4 @@ def _line(what: str, settings: SearchConfig, trial: FrozenTrial) -> str:
     assert trial.values is not None
     values = ", ".join(f"{name} {value:.6g}" for name, value in zip(settings.directions, trial.values, strict=True))
     shown = " ".join(f"{name}={value}" for name, value in trial.params.items())
-    return f"{what:<5}trial {trial.number}: {values}: {shown}"
+    return f"{what:<5}trial {trial.user_attrs.get(AGAIN, trial.number)}: {values}: {shown}"

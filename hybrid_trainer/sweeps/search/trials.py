@@ -14,7 +14,7 @@ from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.sweeps.orders import JobOrder, Outcome
 from hybrid_trainer.sweeps.search.space import Space
 
-SWEEP, OVERRIDES, REASON, SURPLUS, TWIN = "sweep", "overrides", "reason", "surplus", "same as"
+SWEEP, OVERRIDES, REASON, SURPLUS, TWIN, AGAIN = "sweep", "overrides", "reason", "surplus", "same as", "again"
 """What a study keeps about a trial beside its values: see `Trials`."""
 
 _RESULTS = ("complete", "duplicate")
@@ -155,7 +155,7 @@ class Trials:
         begun = [
             trial
             for trial in self.study.get_trials(deepcopy=False)
-            if trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs
+            if trial.state != TrialState.WAITING and not trial.user_attrs.keys() & {SURPLUS, AGAIN}
         ]
         return self._rules.count - sum(1 for trial in begun if before is None or trial.number < before)
 
