@@ -27,7 +27,9 @@ class LocalLauncherConfig:
         None, "MiB of memory (RSS) that a job and its children may take; null: as much as there is"
     )
     retries: int = key(0, "how often a job that fails is tried again; it goes on from its last checkpoint")
-    on_failure: str = key("continue", "when a job has failed for good: continue with the others, or stop: begin no more")
+    on_failure: str = key(
+        "continue", "when a job has failed for good: continue with the others, or stop: begin no more"
+    )
     duplicates: str = key("skip", "a job with the config of one that is complete: skip takes its result, run runs it")
 
     def __post_init__(self) -> None:
