@@ -44,6 +44,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/pruning.py")
     session.run("python", "benchmarks/sweep.py")
     session.run("python", "benchmarks/compare.py")
+    session.run("python", "-m", "benchmarks.page")
 
 
 @nox.session

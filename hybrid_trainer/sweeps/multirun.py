@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -129,15 +130,14 @@ def carry_out(sweep: Sweep, again: Sequence[Entry] = ()) -> int:
             config = hydra.compose_config("config", sweep.overrides, RunMode.MULTIRUN)
             _launcher_options(config)
             hands = _Hands(config, HydraContext(hydra.config_loader, Callbacks()), Job(sweep.path.absolute()))
-            sweeper = hands.sweeper()
-            if again and isinstance(sweeper, OptunaSweeper):
-                sweeper.retry(again)
+            if again and is_search(config):
+                cast(OptunaSweeper, hands.sweeper()).retry(again)
             elif again:
                 _once_more(sweep, again, hands)
-            elif isinstance(sweeper, BasicSweeper):
+            elif config.hydra.sweeper._target_ == _BASIC:
                 _grid(sweep, hands)
             else:
-                sweeper.sweep([str(word) for word in config.hydra.overrides.task])
+                hands.sweeper().sweep([str(word) for word in config.hydra.overrides.task])
         except (HydraException, OmegaConfBaseException) as error:
             raise messages.explain(error) from error
         finally:  # also after Ctrl-C

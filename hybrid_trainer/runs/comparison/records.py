@@ -23,7 +23,7 @@ class _Entries(msgspec.Struct):
     stop_reason: str | None
     config: dict[str, msgspec.Raw]
     metrics: dict[str, float | None]
-    process: dict[str, Any] = {}
+    process: dict[str, Any] | None = None
     smaller_is_better: list[str] = []  # msgspec makes a new one each time
 
 
@@ -52,7 +52,7 @@ def parse(content: bytes) -> Record:
     return Record(
         entries.status,
         entries.stop_reason or "",
-        entries.process,
+        entries.process or {},
         Config(Named(tuple(entries.config), tuple(map(_section, entries.config, map(bytes, entries.config.values()))))),
         _numbers(entries.metrics),
         _NONE if not entries.smaller_is_better else frozenset(entries.smaller_is_better),

@@ -17,6 +17,19 @@ const PLOTLY = {
   modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"],
 };
 
+// plotly is half the page, and its own start takes longer than everything else: it begins when the table is there and
+// nobody is waiting for anything.
+function startCharts() {
+  addEventListener("load", () => requestIdleCallback(loadPlotly));
+}
+
+function loadPlotly() {
+  const text = document.getElementById("plotly-source").textContent;
+  const script = element("script", { src: URL.createObjectURL(new Blob([text], { type: "text/javascript" })) });
+  script.addEventListener("load", observeCharts);
+  document.head.append(script);
+}
+
 function chart(id, draw, ...events) {
   charts.set(id, { draw, stale: true, visible: false });
   for (const event of events) document.addEventListener(event, () => stale(id));
@@ -35,7 +48,7 @@ function drawChart(one) {
   one.draw();
 }
 
-function startCharts() {
+function observeCharts() {
   const observer = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       const one = charts.get(entry.target.id);

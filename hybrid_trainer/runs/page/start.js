@@ -1,4 +1,4 @@
-// Everything that needs no charting library is there before it is read.
+// Everything that needs no charting library is there before that is read.
 
 function startPage() {
   const complete = FACTS.status.filter((status) => status === "complete").length;
@@ -11,6 +11,7 @@ function startPage() {
   startParallel();
   startImportance();
   startPareto();
+  startCharts();
 }
 
 startPage();

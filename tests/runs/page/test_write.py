@@ -54,7 +54,7 @@ def test_a_page_is_one_file_that_carries_everything_and_asks_no_host(tmp_path: P
     assert plotly_js().strip() in page.scripts[3]
     policy = next(given["content"] for _, given in page.found if given.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None and policy.startswith("default-src 'none'") and "http" not in policy
-    assert len(page.scripts) == 5  # so plotly.js has no </script> in it either
+    assert len(page.scripts) == 4  # so plotly.js has no </script> in it either
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) & 0o444
 
@@ -66,7 +66,7 @@ def test_no_text_of_a_run_ends_the_data_or_is_markup(tmp_path: Path, text: str) 
     name = text.replace("/", "∕")  # a folder's name has no slash
     bad = run(name, config={text: text}, status="failed", reason=text, metrics={text: 1.0})
     page = written(tmp_path, run("b"), bad, metric=text, objectives=[text, "valid/loss"])
-    assert len(page.scripts) == 5
+    assert len(page.scripts) == 4
     facts, _ = data(page)
     assert sorted(facts["runs"]) == sorted(["b", name])
     number = facts["runs"].index(name)
