@@ -19,9 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from hybrid_trainer.runs.page import write_page
 from tests.runs.page.chromium import CHROMIUM, browsing
-from tests.runs.page.made import many
+from tests.runs.page.made import many, page
 
 DRAWN = "document.querySelector('#curves.js-plotly-plot .main-svg')"
 SORT = "document.querySelector(\"#table th button[title='sort by training.learning_rate']\").click()"
@@ -54,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         began = time.perf_counter()
-        write_page(folder / "page.html", many(folder, options.runs, epochs=10), "valid/loss", ["valid/loss"])
+        page(folder / "page.html", many(folder, options.runs, epochs=10), "valid/loss", ["valid/loss"])
         made = time.perf_counter() - began
         rounds = [measure(folder / "page.html", folder / f"profile{number}") for number in range(options.rounds)]
         size = (folder / "page.html").stat().st_size / 1e6

@@ -108,7 +108,7 @@ def _write(made: Comparison, options: argparse.Namespace) -> list[str]:
     if options.html is not None:
         from hybrid_trainer.runs.page import write_page  # scikit-learn takes a while
 
-        write_page(Path(options.html), list(made.runs), made.objectives[0], list(made.objectives))
+        write_page(Path(options.html), made.rows, made.objectives[0], made.objectives, keys=made.keys, aside=made.aside)
     return [place for place in (*texts, options.html) if place not in (None, _STDOUT)]
 
 

@@ -44,7 +44,7 @@ function drawCurves() {
   }
   const without = state.chosen.size - traces.length;
   const ranked = state.chosen.size > CATEGORIES.length ? `; colours go by rank in ${FACTS.metric}, the best ${dark.matches ? "brightest" : "darkest"}` : "";
-  say("curve-note", traces.length ? `${count(traces.length, "run", "runs")}${ranked}${without ? `; ${without} more without such a curve in this page` : ""}` : "");
+  say("curve-note", traces.length ? `${count(traces.length, ONE, MANY)}${ranked}${without ? `; ${without} more without such a curve in this page` : ""}` : "");
   if (!metrics.length) return emptyChart("curves", "No run has a history to draw.");
   if (!state.chosen.size) return emptyChart("curves", "No run is chosen: click on rows of the table.");
   if (!traces.length) return emptyChart("curves", `None of the chosen runs has a curve of ${curveMetric.value} in this page.`);

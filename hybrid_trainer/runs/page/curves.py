@@ -20,22 +20,38 @@ _ENOUGH_POINTS = 50
 _ALWAYS = ("valid/loss", "train/loss")
 
 
-def curves_data(runs: list[Path], wanted: list[str]) -> dict[str, Any]:
-    """The curves of runs, best first: {"metrics": names, "runs": {number: {"epoch": [...], "of": {metric: [...]}}}}.
+def curves_data(rows: Sequence[Sequence[Path]], wanted: list[str]) -> dict[str, Any]:
+    """The curves of rows, best first: {"metrics": names, "runs": {number: {"epoch": [...], "of": {metric: [...]}}}}.
 
     Args:
+        rows: the runs of each row: the curve of several is their mean, as far as the shortest one goes.
         wanted: metrics that every run's curves have, beside the losses.
     """
-    first = min(len(runs), DETAILED)
-    rest = len(runs) - first
+    first = min(len(rows), DETAILED)
+    rest = len(rows) - first
     names: dict[str, int] = {}
     curves = {}
-    for number, path in enumerate(runs):
+    for number, runs in enumerate(rows):
         room = ROOM // (2 * first) if number < first else ROOM // (2 * rest)
-        rows = read_history(path)
-        if rows:
-            curves[number] = _curves(rows, [*wanted, *_ALWAYS], room, names)
+        histories = [history for history in map(read_history, runs) if history]
+        if histories:
+            curves[number] = _curves(_mean(histories), [*wanted, *_ALWAYS], room, names)
     return {"metrics": list(names), "runs": curves}
+
+
+def _mean(histories: list[list[dict[str, float | None]]]) -> list[dict[str, float | None]]:
+    """The mean of several histories, epoch by epoch, of the numbers that all of them have."""
+    if len(histories) == 1:
+        return histories[0]
+    return [_mean_row(rows) for rows in zip(*histories, strict=False)]
+
+
+def _mean_row(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+    return {
+        name: None if None in values else sum(map(float, values)) / len(values)  # type: ignore[arg-type]
+        for name, values in columns.items()
+    }
 
 
 def _curves(

@@ -9,6 +9,7 @@ function curvesData() {
 }
 
 const runCount = FACTS.runs.length;
+const [ONE, MANY] = FACTS.aside.length ? ["configuration", "configurations"] : ["run", "runs"]; // what a row is
 const falling = new Set(FACTS.falling);
 const state = {
   shown: [], // numbers of the runs in the table, in its order
@@ -26,6 +27,12 @@ function configValue(run, key) {
 function metricValue(run, metric) {
   const value = Object.hasOwn(FACTS.metrics, metric) ? FACTS.metrics[metric][run] : null;
   return value === null ? undefined : value;
+}
+
+// Of a configuration with several runs, the mean with its standard deviation.
+function metricText(run, metric) {
+  const spread = Object.hasOwn(FACTS.spread, metric) ? FACTS.spread[metric][run] : null;
+  return spread === null ? short(metricValue(run, metric)) : `${short(metricValue(run, metric))} ± ${short(spread)}`;
 }
 
 function text(value) {

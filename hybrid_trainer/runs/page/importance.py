@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from hybrid_trainer.runs.comparison.run import Run
+    from hybrid_trainer.runs.comparison.rows import Row
 
 FEWEST_RUNS = 10
 _TREES = 100
@@ -19,7 +20,7 @@ _ROWS = 500  # of them the values are shuffled; with all of 2,000 rows the same 
 _MISSING = object()
 
 
-def importance(runs: list[Run], keys: list[str], metric: str) -> dict[str, Any]:
+def importance(runs: Sequence[Row], keys: Sequence[str], metric: str) -> dict[str, Any]:
     """How much of a random forest's R² is lost when one key's values are shuffled among the runs.
 
     Args:

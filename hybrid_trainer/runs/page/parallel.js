@@ -16,7 +16,7 @@ function drawParallel() {
   const keys = axisKeys(runs);
   const shown = keys.slice(-MOST_AXES);
   const most = keys.length > MOST_AXES ? `; ${MOST_AXES} of the ${keys.length} keys that differ` : "";
-  say("parallel-note", runs.length ? `${count(runs.length, "complete run", "complete runs")} of the table${most}; drag along an axis to pick lines, drag a name to move its axis` : "");
+  say("parallel-note", runs.length ? `${count(runs.length, `complete ${ONE}`, `complete ${MANY}`)} of the table${most}; drag along an axis to pick lines, drag a name to move its axis` : "");
   if (!runs.length) return emptyChart("parallel", "No complete run in the table has this metric.");
   if (!keys.length) return emptyChart("parallel", "No key differs between these runs.");
   if (!drawsWebGL()) return emptyChart("parallel", "This browser has WebGL switched off, and this chart needs it.");

@@ -20,7 +20,7 @@ function drawPareto() {
     return emptyChart("pareto", "No complete run has all objectives.");
   }
   const front = new Set(FACTS.front);
-  say("pareto-note", `${count(front.size, "run", "runs")} of ${runs.length} on the front of ${FACTS.objectives.join(", ")}: none beats them in everything.`);
+  say("pareto-note", `${count(front.size, ONE, MANY)} of ${runs.length} on the front of ${FACTS.objectives.join(", ")}: none beats them in everything.`);
   const ordered = [...front].sort((one, other) => metricValue(one, x) - metricValue(other, x));
   const line = FACTS.objectives.length === 2 && x !== y; // of more objectives the front is no line
   return plot("pareto", [

@@ -13,7 +13,7 @@ const COLUMNS = [
 ];
 for (const column of COLUMNS) {
   const metric = FACTS.headlines.includes(column.name);
-  column.text = metric ? (run) => short(column.value(run)) : (run) => text(column.value(run));
+  column.text = metric ? (run) => metricText(run, column.name) : (run) => text(column.value(run));
 }
 
 const order = { column: null, descending: false }; // no column: the best first

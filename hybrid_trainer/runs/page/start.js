@@ -3,7 +3,8 @@
 function startPage() {
   const complete = FACTS.status.filter((status) => status === "complete").length;
   const where = FACTS.root ? ` below ${FACTS.root}` : "";
-  say("summary", `${count(runCount, "run", "runs")}${where}, ${complete} of them complete; best ${FACTS.metric} (${falling.has(FACTS.metric) ? "smaller" : "greater"} is better) first.`);
+  const aside = FACTS.aside.length ? ` (means over ${FACTS.aside.join(", ")})` : "";
+  say("summary", `${count(runCount, ONE, MANY)}${aside}${where}, ${complete} of them complete; best ${FACTS.metric} (${falling.has(FACTS.metric) ? "smaller" : "greater"} is better) first.`);
   startTable();
   chooseRows();
   startDiff();

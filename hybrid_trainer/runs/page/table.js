@@ -28,7 +28,7 @@ function startTable() {
   document.getElementById("filter").addEventListener("input", chooseRows);
   statusButtons();
   document.addEventListener("shown", () => {
-    say("count", state.shown.length < runCount ? `${state.shown.length.toLocaleString("en")} of ${count(runCount, "run", "runs")}` : "");
+    say("count", state.shown.length < runCount ? `${state.shown.length.toLocaleString("en")} of ${count(runCount, ONE, MANY)}` : "");
     pane.scrollTop = 0;
     drawRows();
   });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.atomic import write_text
 from hybrid_trainer.runs.comparison.ordering import falling, sign
+from hybrid_trainer.runs.comparison.run import COMPLETE
 from hybrid_trainer.runs.page.curves import curves_data
 from hybrid_trainer.runs.page.facts import facts
 from hybrid_trainer.runs.page.island import island
 
 if TYPE_CHECKING:
-    from hybrid_trainer.runs.comparison.run import Run
+    from hybrid_trainer.runs.comparison.rows import Row
 
 _SCRIPTS = (
     "data.js",
@@ -34,29 +36,40 @@ _SCRIPTS = (
 _PLACE = re.compile(r"<!-- put (\w+) -->")
 
 
-def write_page(file: Path, runs: list[Run], metric: str, objectives: list[str]) -> None:
-    """Write one HTML page about runs: table, learning curves, parallel coordinates, importance, front, difference.
+def write_page(
+    file: Path,
+    rows: Sequence[Row],
+    metric: str,
+    objectives: Sequence[str],
+    *,
+    keys: Sequence[str],
+    aside: Sequence[str] = (),
+) -> None:
+    """Write one HTML page: table, learning curves, parallel coordinates, importance, front, difference of two rows.
 
-    The same runs give the same bytes. The page reads `history.jsonl` of the runs beside what `runs` says.
+    The same rows give the same bytes. The page reads `history.jsonl` of the complete runs beside what `rows` say; of a
+    row without any, that of all its runs.
 
     Args:
         file: where; replaced whole, or not at all.
-        metric: what the runs are ordered by. objectives: two or more metrics get a Pareto front; else there is none.
+        metric: what the rows are ordered by. objectives: two or more metrics get a Pareto front; else there is none.
+        keys: those that differ. aside: those that tell no configurations apart, such as the seed.
 
     Raises:
         RunDirError: there is no run, or the file can't be written.
     """
-    if not runs:
+    if not rows:
         raise RunDirError(f"{file}: no run to write a page about")
-    ordered = _best_first(runs, metric)
+    ordered = _best_first(rows, metric)
+    what = "configuration" if aside else "run"
     wanted = list(dict.fromkeys([metric, *objectives]))
     parts = {
-        "title": escape(f"{len(runs)} run{'s' if len(runs) > 1 else ''} by {metric}"),
+        "title": escape(f"{len(rows)} {what}{'s' if len(rows) > 1 else ''} by {metric}"),
         "style": _asset("style.css"),
         "scripts": "\n".join(_asset(name) for name in _SCRIPTS),
         "plotly": plotly_js(),
-        "facts": island(facts(ordered, metric, objectives)),
-        "curves": island(curves_data([run.path for run in ordered], wanted)),
+        "facts": island(facts(ordered, metric, objectives, keys, aside)),
+        "curves": island(curves_data(list(map(_drawn, ordered)), wanted)),
     }
     page = _PLACE.sub(lambda place: parts[place[1]], _asset("page.html"))  # one pass: what is put in is not looked at
     try:
@@ -65,15 +78,20 @@ def write_page(file: Path, runs: list[Run], metric: str, objectives: list[str]) 
         raise RunDirError(f"{file}: can't be written ({error.strerror})") from error
 
 
-def _best_first(runs: list[Run], metric: str) -> list[Run]:
+def _drawn(row: Row) -> list[Path]:
+    """The runs whose curves are drawn."""
+    return [run.path for run in row.runs if run.status == COMPLETE or not row.complete]
+
+
+def _best_first(rows: Sequence[Row], metric: str) -> list[Row]:
     """Those without the metric (failed, running, damaged) last, and equal ones in the order of their paths."""
-    up = sign(metric, falling(runs))
+    up = sign(metric, falling(run for row in rows for run in row.runs))
 
-    def place(run: Run) -> tuple[bool, float, str]:
-        value = run.metrics.get(metric, math.nan)
-        return (not math.isfinite(value), up * value if math.isfinite(value) else 0.0, str(run.path))
+    def place(row: Row) -> tuple[bool, float, str]:
+        value = row.metrics.get(metric, math.nan)
+        return (not math.isfinite(value), up * value if math.isfinite(value) else 0.0, row.name)
 
-    return sorted(runs, key=place)
+    return sorted(rows, key=place)
 
 
 def plotly_js() -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hybrid_trainer.runs.comparison.configs import Config
+from hybrid_trainer.runs.comparison.keys import differing_keys
 from hybrid_trainer.runs.comparison.named import Named
+from hybrid_trainer.runs.comparison.rows import row_of
 from hybrid_trainer.runs.comparison.run import Run
+from hybrid_trainer.runs.page import write_page
 
 
 def run(path: str | Path, loss: float | None = None, **changes: Any) -> Run:
@@ -24,6 +28,11 @@ def run(path: str | Path, loss: float | None = None, **changes: Any) -> Run:
     }
     facts |= changes
     return Run(**facts | {"config": Config.of(facts["config"]), "metrics": Named.of(facts["metrics"])})
+
+
+def page(file: Path, runs: Sequence[Run], metric: str = "valid/loss", objectives: Sequence[str] = ()) -> None:
+    """Write a page with a row per run."""
+    write_page(file, list(map(row_of, runs)), metric, objectives, keys=differing_keys(runs))
 
 
 def write_history(folder: Path, rows: list[dict[str, Any]]) -> None:

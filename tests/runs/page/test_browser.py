@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_trainer.runs.page import write_page
 from tests.runs.page.chromium import CHROMIUM, Tab, browsing
-from tests.runs.page.made import many, run, write_history
+from tests.runs.page.made import many, page, run, write_history
 
 pytestmark = [pytest.mark.chromium, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
 BAD = "<img src=x onerror=alert(1)>"
@@ -35,7 +34,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         metrics = {"valid/loss": loss, "test/x/r2": 1 / loss}
         runs.append(run(path, config={"model.units": units, "model.cell": "gru"}, metrics=metrics))
     bad = run(folder / BAD, status="failed", reason="<b>gone</b>", config={"model.units": 8})
-    write_page(folder / "page.html", [*runs, bad], "valid/loss", ["valid/loss", "test/x/r2"])
+    page(folder / "page.html", [*runs, bad], "valid/loss", ["valid/loss", "test/x/r2"])
     return folder / "page.html"
 
 
@@ -149,7 +148,7 @@ def test_a_and_b_show_what_differs(small: Tab) -> None:
 
 def test_one_damaged_run_alone_is_said_in_words(tab: Tab, tmp_path: Path) -> None:
     damaged = run("a", status="damaged", reason="run.json: gone", config={})
-    write_page(tmp_path / "page.html", [damaged], "valid/loss", ["valid/loss"])
+    page(tmp_path / "page.html", [damaged], "valid/loss", ["valid/loss"])
     tab.open(tmp_path / "page.html")
     for chart, words in (
         ("curves", "No run has a history"),
@@ -166,7 +165,7 @@ def test_one_damaged_run_alone_is_said_in_words(tab: Tab, tmp_path: Path) -> Non
 
 def test_two_thousand_runs_are_sorted_and_only_those_in_sight_are_drawn(tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    write_page(file, many(tmp_path, 2000, epochs=10), "valid/loss", ["valid/loss", "test/signal/r2"])
+    page(file, many(tmp_path, 2000, epochs=10), "valid/loss", ["valid/loss", "test/signal/r2"])
     assert file.stat().st_size < 15e6
     with browsing(tmp_path / "profile") as tab:
         tab.open(file)

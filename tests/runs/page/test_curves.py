@@ -25,7 +25,7 @@ def test_a_history_is_read_up_to_the_first_line_that_is_no_row(tmp_path: Path) -
 
 def test_a_run_without_history_has_no_curves(tmp_path: Path) -> None:
     write_history(tmp_path / "b", [{"epoch": 1, "valid/loss": 0.5}, {"epoch": 2, "valid/loss": 0.25, "lr": 0.1}])
-    assert curves_data([tmp_path / "a", tmp_path / "b"], []) == {
+    assert curves_data([[tmp_path / "a"], [tmp_path / "b"]], []) == {
         "metrics": ["valid/loss", "lr"],
         "runs": {1: {"epoch": [1, 2], "of": {0: [0.5, 0.25], 1: [None, 0.1]}}},
     }
@@ -39,7 +39,7 @@ def test_where_room_is_short_the_best_keep_all_metrics_and_the_others_the_tellin
     row = {"train/loss": 1.0, "valid/loss": 2.0, "valid/a/r2": 3.0, "valid/b/r2": 4.0}
     for name in "abc":
         write_history(tmp_path / name, [{"epoch": epoch} | row for epoch in (1, 2, 3)])
-    data = curves_data([tmp_path / name for name in "abc"], ["valid/b/r2", "test/b/r2"])
+    data = curves_data([[tmp_path / name] for name in "abc"], ["valid/b/r2", "test/b/r2"])
     assert data["metrics"] == ["valid/b/r2", "valid/loss", "train/loss", "valid/a/r2"]
     assert data["runs"][0] == {"epoch": [1, 2, 3], "of": {0: [4.0] * 3, 1: [2.0] * 3, 2: [1.0] * 3, 3: [3.0] * 3}}
     assert data["runs"][1] == data["runs"][2] == {"epoch": [1, 3], "of": {0: [4.0] * 2, 1: [2.0] * 2, 2: [1.0] * 2}}

@@ -14,9 +14,8 @@ import pytest
 
 from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.comparison.command import main
-from hybrid_trainer.runs.page import write_page
 from hybrid_trainer.runs.page.write import plotly_js
-from tests.runs.page.made import run, write_history
+from tests.runs.page.made import page, run, write_history
 
 
 class Elements(HTMLParser):
@@ -39,7 +38,7 @@ class Elements(HTMLParser):
 
 
 def written(tmp_path: Path, *runs: Any, metric: str = "valid/loss", objectives: list[str] | None = None) -> Elements:
-    write_page(tmp_path / "page.html", list(runs), metric, objectives or [])
+    page(tmp_path / "page.html", list(runs), metric, objectives or [])
     return Elements((tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
@@ -82,7 +81,7 @@ def test_the_same_runs_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
         write_history(tmp_path / name, [{"epoch": 1, "valid/loss": 0.5}])
     runs = [run(tmp_path / name, number % 7, config={"seed": number}) for number, name in enumerate("abc" * 4)]
     for name, order in (("one", runs), ("two", runs[::-1])):
-        write_page(tmp_path / name, order, "valid/loss", ["valid/loss"])
+        page(tmp_path / name, order, "valid/loss", ["valid/loss"])
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -149,26 +148,51 @@ def test_metrics_of_plug_ins_have_their_own_direction(tmp_path: Path) -> None:
 
 def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="no run to write a page about"):
-        write_page(tmp_path / "page.html", [], "valid/loss", [])
+        page(tmp_path / "page.html", [], "valid/loss", [])
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(RunDirError, match=r"page\.html: can't be written"):
-        write_page(tmp_path / "file" / "page.html", [run("a", 1.0)], "valid/loss", [])
+        page(tmp_path / "file" / "page.html", [run("a", 1.0)], "valid/loss", [])
+
+
+def write_run(folder: Path, seed: int, units: int, losses: list[float], status: str = "complete") -> None:
+    write_history(folder, [{"epoch": epoch, "valid/loss": loss} for epoch, loss in enumerate(losses, start=1)])
+    record = {
+        "status": status,
+        "stop_reason": "no room\nleft",
+        "process": None,
+        "config": {"seed": seed, "model": {"units": units}},
+        "metrics": {"valid/loss": losses[-1]} if status == "complete" else {},
+    }
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_compare_writes_the_page_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, name in enumerate(("a", "b")):
-        write_history(tmp_path / name, [{"epoch": 1, "valid/loss": 1.0 + number}])
-        record = {
-            "status": "complete",
-            "stop_reason": None,
-            "process": None,
-            "config": {"seed": number, "model": {"units": 8}},
-            "metrics": {"valid/loss": 1.0 + number},
-        }
-        (tmp_path / name / "run.json").write_text(json.dumps(record), encoding="utf-8")
+        write_run(tmp_path / name, number, 8, [1.0 + number])
     file = tmp_path / "page.html"
     assert main([str(tmp_path), "--html", str(file)]) == 0
     assert f"written: {file}\n" in capsys.readouterr().out
     facts, curves = data(Elements(file.read_text(encoding="utf-8")))
     assert (facts["runs"], facts["keys"], facts["same"]) == (["a", "b"], ["seed"], {"model.units": 8})
     assert [curves["runs"][run]["of"] for run in "01"] == [{"0": [1.0]}, {"0": [2.0]}]
+
+
+def test_grouped_runs_are_rows_with_means_spreads_and_mean_curves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a0", 0, 8, [4.0, 2.0, 1.0])
+    write_run(tmp_path / "a1", 1, 8, [6.0, 4.0])
+    write_run(tmp_path / "b0", 0, 16, [3.0])
+    write_run(tmp_path / "b1", 1, 16, [9.0], status="failed")
+    file = tmp_path / "page.html"
+    assert main([str(tmp_path), "--group-by", "seed", "--html", str(file)]) == 0
+    page = file.read_text(encoding="utf-8")
+    facts, curves = data(Elements(page))
+    assert "<title>2 configurations by valid/loss</title>" in page
+    assert (facts["runs"], facts["aside"], facts["keys"]) == (["a0 +1", "b0 +1"], ["seed"], ["model.units"])
+    assert facts["metrics"]["valid/loss"] == [2.5, 3.0]
+    assert facts["spread"]["valid/loss"] == [pytest.approx(2.12132), None]
+    assert (facts["status"], facts["why"]) == (["complete"] * 2, ["", "1 complete, 1 failed: no room"])
+    assert "seed" not in facts["config"] and "seed" not in facts["same"]
+    assert curves["runs"]["0"] == {"epoch": [1, 2], "of": {"0": [5.0, 3.0]}}
+    assert curves["runs"]["1"] == {"epoch": [1], "of": {"0": [3.0]}}
