@@ -17,10 +17,9 @@ const PLOTLY = {
   modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"],
 };
 
-// plotly is half the page, and its own start takes longer than everything else: it begins when the table is there and
-// nobody is waiting for anything.
+// plotly is half the page, and its own start takes longer than everything else: it begins when the table has been seen.
 function startCharts() {
-  addEventListener("load", () => requestIdleCallback(loadPlotly));
+  addEventListener("load", () => setTimeout(loadPlotly, 100));
 }
 
 function loadPlotly() {

@@ -31,8 +31,10 @@ function metricValue(run, metric) {
 
 // Of a configuration with several runs, the mean with its standard deviation.
 function metricText(run, metric) {
+  const mean = short(metricValue(run, metric));
   const spread = Object.hasOwn(FACTS.spread, metric) ? FACTS.spread[metric][run] : null;
-  return spread === null ? short(metricValue(run, metric)) : `${short(metricValue(run, metric))} ± ${short(spread)}`;
+  if (spread === null) return mean;
+  return `${mean} ± ${mean.includes("e") ? short(spread) : spread.toFixed(4)}`;
 }
 
 function text(value) {

@@ -23,7 +23,7 @@ function drawImportance() {
       ? "the keys foretell little of the metric; take the bars as hints"
       : "the nearer to 1, the more the bars can be believed";
   const cut = shown < found.keys.length ? ` The first ${shown} of ${found.keys.length} keys.` : "";
-  say("importance-note", `Random forest over ${found.runs} complete runs; R² on runs that a tree hasn't seen (out of bag): ${found.r2.toFixed(2)}: ${trust}.${cut}`);
+  say("importance-note", `Random forest over ${found.runs} complete ${MANY}; R² on ${MANY} that a tree hasn't seen (out of bag): ${found.r2.toFixed(2)}: ${trust}.${cut}`);
   const take = (name) => found[name].slice(0, shown).reverse();
   const trace = {
     type: "bar",
