@@ -122,9 +122,18 @@ def compose_bare(overrides: list[str], measured: Mapping[str, Any] = MappingProx
     try:
         tree = compose_tree(overrides, measured)
     except Exception as error:
-        raise messages.explain(error) from error
+        raise _of_an_experiment(messages.explain(error), overrides) from error
     refuse_code(tree)
     return tree
+
+
+def _of_an_experiment(error: ConfigError, overrides: list[str]) -> ConfigError:
+    """Say who sets a key that the chosen option doesn't have, where the command line doesn't."""
+    key, only, options = str(error).partition(": only with ")
+    chosen = [word for word in overrides if word.lstrip("+").startswith("experiment=")]
+    if not only or not chosen or any(word.lstrip("+~").startswith(f"{key}=") for word in overrides):
+        return error
+    return ConfigError(f"{key}: {chosen[-1]} sets it, and only {options} has it; write an experiment without such keys")
 
 
 def compose_tree(overrides: list[str], measured: Mapping[str, Any] = MappingProxyType({})) -> DictConfig:

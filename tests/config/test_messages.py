@@ -76,6 +76,15 @@ UNKNOWN = [
 ]
 
 
+def test_a_key_that_an_experiment_sets_for_another_family_is_told_as_the_experiments() -> None:
+    chosen = ("experiment=acl18", "data.path=x.parquet", "model=linear")
+    assert message(*chosen) == (
+        "model.cnn_filters: experiment=acl18 sets it, and only model=hybrid or model=cnn has it; "
+        "write an experiment without such keys"
+    )
+    assert message(*chosen, "model.cnn_filters=[8]") == "model.cnn_filters: only with model=hybrid or model=cnn"
+
+
 @pytest.mark.parametrize(("override", "text"), UNKNOWN, ids=[case[0] for case in UNKNOWN])
 def test_an_unknown_key_is_told_with_the_closest(override: str, text: str) -> None:
     assert message(override) == text

@@ -153,8 +153,10 @@ def _notes(made: Comparison, columns: int) -> list[str]:
     unranked = sum(row.complete and row.rank is None for row in made.rows) if made.aside else 0
     if unranked:
         notes.append(f"{unranked} configuration(s) have no rank: they lack seeds or folds that the others have")
-    if not made.alike:
-        notes.append("no best run is marked: data, heads, window or losses differ, so one loss isn't the other")
+    if made.incomparable:
+        keys = ", ".join(made.incomparable[:_KEYS_SHOWN])
+        verb = "differs" if len(made.incomparable) == 1 else "differ"
+        notes.append(f"no best run is marked: {keys} {verb}, so one run's loss isn't the other's")
     elif made.objectives[0].startswith("test/"):
         notes.append("no best run is marked: a test metric is there to report, not to choose by")
     return notes

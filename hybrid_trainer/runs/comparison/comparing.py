@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hybrid_trainer.errors import UserError
 from hybrid_trainer.runs.comparison.filters import parse_condition
 from hybrid_trainer.runs.comparison.groups import grouped, ranked
-from hybrid_trainer.runs.comparison.keys import all_keys, comparable, differing_keys
+from hybrid_trainer.runs.comparison.keys import all_keys, differing_keys, incomparable
 from hybrid_trainer.runs.comparison.named import union
 from hybrid_trainer.runs.comparison.names import resolve
 from hybrid_trainer.runs.comparison.ordering import falling, sign, sort_by_key, sort_rows
@@ -52,7 +52,7 @@ class Comparison:
         objectives: the metrics asked for. metrics: the columns.
         best: the row to mark. front: names of the rows on it; None with one objective.
         reference, differences: which row the shown ones are compared with on their test rows; see `intervals`.
-        alike: whether one loss means the same everywhere.
+        incomparable: keys by which one run's loss means another thing than the other's.
     """
 
     runs: Sequence[Run]
@@ -66,7 +66,7 @@ class Comparison:
     front: Collection[str] | None
     reference: Row | None
     differences: Mapping[str, Mapping[str, Difference]]
-    alike: bool
+    incomparable: Sequence[str]
 
 
 def compared(found: Sequence[Run], wishes: Wishes) -> Comparison:
@@ -85,7 +85,7 @@ def compared(found: Sequence[Run], wishes: Wishes) -> Comparison:
     ordered = _sorted(best_first, wishes.sort, names, smaller)
     shown = ordered[: wishes.shown]
     reference, differences = _differences(best_first, shown, wishes.metrics) if wishes.intervals else (None, {})
-    alike = comparable(runs, aside)
+    apart = incomparable(runs, aside)
     return Comparison(
         runs=runs,
         rows=ordered,
@@ -94,11 +94,11 @@ def compared(found: Sequence[Run], wishes: Wishes) -> Comparison:
         aside=aside,
         objectives=objectives,
         metrics=headline_metrics(names, objectives),
-        best=best_row(best_first, objectives[0]) if alike else None,
+        best=best_row(best_first, objectives[0]) if not apart else None,
         front=_front(rows, objectives, smaller) if len(objectives) > 1 else None,
         reference=reference,
         differences=differences,
-        alike=alike,
+        incomparable=apart,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which keys tell runs apart, and whether one loss means the same in all of them."""
+"""Which keys tell runs apart, and by which of them one loss isn't the other."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def _differ(values: Sequence[Any]) -> bool:
     return values.count(values[0]) != len(values)
 
 
-def comparable(runs: Iterable[Run], aside: Collection[str] = ()) -> bool:
-    """Whether one total loss means the same in all complete runs: the same data, heads, window and weights.
+def incomparable(runs: Iterable[Run], aside: Collection[str] = ()) -> list[str]:
+    """The keys by which one total loss means another thing in some complete run: data, heads, window and weights.
 
     Args:
         aside: keys that may differ, since each configuration has all their values.
     """
     complete = [run.config for run in runs if run.status == COMPLETE]
     differ = chain.from_iterable(_differing(sections) for name, sections in _sections(complete) if name in _SAYING)
-    return not any(key.startswith(_MEANING) and key not in aside for key in differ)
+    return [key for key in differ if key.startswith(_MEANING) and key not in aside]
 
 
 def text(value: Any) -> str:

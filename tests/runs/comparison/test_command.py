@@ -69,7 +69,7 @@ def test_keys_of_different_options_are_not_compared_but_their_names_are(capsys: 
     write_run("outputs/c", config={"data": {"name": "us_stocks", "timestamp": "Date", "clip": 9.0}})
     rows, text = table(capsys, "outputs")
     assert rows[0] == ["run", "status", "data.name", "data.path", "data.clip", "valid/loss"]
-    assert "no best run is marked" in text
+    assert "no best run is marked: data.name, data.path, data.clip, data.timestamp differ, so one" in text
 
 
 def test_keys_that_only_failed_runs_tried_are_left_out_and_many_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
