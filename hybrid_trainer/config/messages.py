@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 
 from hybrid_trainer.config.known_keys import keys_of, known_keys, shown
+from hybrid_trainer.config.launchers import LocalLauncherConfig
 from hybrid_trainer.config.schema import OPTIONS
 from hybrid_trainer.config.search import SearchConfig
 from hybrid_trainer.config.targets import TARGETS
@@ -28,6 +29,8 @@ def unknown_key(path: str) -> ConfigError:
     """A key that isn't in the schema, with the closest that is: by its whole path, else by its last word."""
     if path.startswith("hydra.sweeper."):
         return _unknown_of_the_search(path)
+    if path.startswith(("hydra.", "hydra/")):
+        return _unknown_of_hydra(path)
     known = list(known_keys())
     if path in known:
         return ConfigError(f"{path}: only with {' or '.join(known_keys()[path].options)}")
@@ -58,6 +61,14 @@ def _unknown_of_the_search(path: str) -> ConfigError:
     if path in known:
         return ConfigError(f"{path}: only with hydra/sweeper=optuna")
     return ConfigError(f"{path}: no such key{did_you_mean(path, known)}")
+
+
+def _unknown_of_hydra(path: str) -> ConfigError:
+    known = [each.path for each in keys_of(LocalLauncherConfig, "hydra.launcher.") if each.help]
+    known += ["hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.searchpath"]
+    near = difflib.get_close_matches(path, known, n=1)
+    why = f"; did you mean '{near[0]}'?" if near else f"; known of a sweep: {', '.join(known)}"
+    return ConfigError(f"{path}: no such key{why}")
 
 
 def unknown_target_key(path: str, name: str, builder: str | None = None) -> ConfigError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from hybrid_trainer.config import messages
 from hybrid_trainer.config.compose import compose_here, to_config
 from hybrid_trainer.config.machine_profile import Profile
-from hybrid_trainer.config.schema import Config
+from hybrid_trainer.config.schema import OPTIONS, Config
 from hybrid_trainer.config.split import SplitConfig
 from hybrid_trainer.data.sources import check_columns
 from hybrid_trainer.errors import ConfigError
@@ -60,11 +62,28 @@ def _point(overrides: list[str]) -> tuple[DictConfig, Config, Profile | None]:
     return tree, config, profile
 
 
+def _group(override: Override) -> str:
+    return str(override.key_or_group).partition("@")[0].partition("/")[0]
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        for override in parsed:
+            if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
+                list(override.sweep_string_iterator())
+    except (HydraException, ValueError, TypeError) as error:
+        raise messages.explain(error) from error
+    for override in parsed:
+        if isinstance(override.value(), Glob) and _group(override) not in (*OPTIONS, "experiment"):
+            raise ConfigError(f"{override.key_or_group}: glob() picks options of a group; write the values themselves")
+    return parsed
+
+
 def points(overrides: list[str]) -> list[list[str]]:
     """The first value of every dimension together, then each further value of one dimension at a time."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
     values = []
-    for text, override in zip(overrides, parsed, strict=True):
+    for text, override in zip(overrides, _parsed(overrides), strict=True):
         if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
             key = text.partition("=")[0]
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])

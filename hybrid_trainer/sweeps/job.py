@@ -139,7 +139,6 @@ def _told(ledger: Ledger, number: int, directory: Path) -> Iterator[None]:
         if isinstance(error, RunDirError):
             with suppress(OSError):
                 directory.rmdir()
-        if not isinstance(error, UserError):
-            sys.stderr.write(traceback.format_exc())
+        sys.stderr.write(f"error: {error}\n" if isinstance(error, UserError) else traceback.format_exc())
         ledger.append(number, "failed", reason=said_of(error))
         raise

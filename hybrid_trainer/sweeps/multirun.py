@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hybrid_trainer.config import messages
 from hybrid_trainer.config.launchers import LOCAL, LocalLauncherConfig
-from hybrid_trainer.errors import UserError
+from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.board import counted, told
@@ -56,11 +57,21 @@ def sweep(given: list[str], overrides: list[str], config_file: Path | None, repl
     if not of_process().alone:
         raise UserError("--multirun: a sweep trains in one process; start it without torchrun")
     found = checked(overrides)
+    _refuse_intervals(found.tree, overrides)
     objectives = check_search(found.tree, overrides) if is_search(found.tree) else ["valid/loss"]
     overrides, repeated = _with_replicates(overrides, found, replicates)
     begun = _begun(given, overrides, found, config_file, replicates=repeated, objectives=objectives)
     with begun.locked():
         return carry_out(begun)
+
+
+def _refuse_intervals(tree: DictConfig, overrides: list[str]) -> None:
+    """A grid has no place for what only a search can pick from."""
+    if tree.hydra.sweeper._target_ != _BASIC:
+        return
+    for word, override in _parsed(overrides):
+        if override.is_interval_sweep():
+            raise ConfigError(f"{key_of(word)}: interval() has no end of values to try; add hydra/sweeper=optuna")
 
 
 def _with_replicates(overrides: list[str], found: Checked, replicates: Replicates) -> tuple[list[str], list[list[str]]]:
@@ -182,6 +193,8 @@ def _grid(sweep: Sweep, hands: _Hands) -> None:
     parsed = OverridesParser.create(config_loader=hands.context.config_loader).parse_overrides(words)
     (batch,) = BasicSweeper.split_arguments(parsed, None)
     orders = [JobOrder(number, list(overrides)) for number, overrides in enumerate(batch)]
+    if not orders:
+        raise ConfigError("--multirun: no job: a glob() matches nothing")
     enter(sweep, orders)
     work(hands.launcher(), Listed(orders), hydra.sweeper.max_batch_size)
 
@@ -194,10 +207,17 @@ def _once_more(sweep: Sweep, entries: Sequence[Entry], hands: _Hands) -> None:
 
 def _sum_up(sweep: Sweep) -> None:
     jobs = sweep.ledger.refresh()
-    if jobs:
-        sys.stdout.write(
-            f"\n{len(jobs)} jobs: {told(counted(jobs))}; side by side: python -m hybrid_trainer compare {sweep.path}\n"
-        )
+    if not jobs:
+        return
+    command, place = "python -m hybrid_trainer", shlex.quote(str(sweep.path))
+    many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+    lines = [f"\n{many}: {told(counted(jobs))}; side by side: {command} compare {place}"]
+    standing = {entry.standing for entry in jobs.values()}
+    if standing & {"queued", "interrupted", "running"}:
+        lines.append(f"to go on: {command} sweep resume {place}")
+    if standing & {"failed", "killed"}:
+        lines.append(f"to run the failed ones again: {command} sweep retry {place}")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def _parsed(words: list[str]) -> list[tuple[str, Override]]:

@@ -94,6 +94,11 @@ def test_limits_end_a_job_and_the_first_failure_ends_a_sweep_that_is_to_stop(her
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--multirun", "training.learning_rate=1e-3,"], "training.learning_rate=1e-3,: not an override; "),
+        (["--multirun", "seed=range(a,b)"], "seed=range(a,b): "),
+        (["--multirun", "seed=glob(*)"], "seed: glob() picks options of a group; write the values themselves"),
+        (["--multirun", "training.learning_rate=interval(1e-4,1e-2)"], "training.learning_rate: interval() has no"),
+        (["--multirun", "seed=0,1", "hydra.launcher.n_job=1"], "hydra.launcher.n_job: no such key; did you mean"),
         (["--multirun", "seed=0,1", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: 0 is out of range"),
         (["--multirun", "seed=0,1", "hydra.sweep.dir=../elsewhere"], "../elsewhere: the run directory is not inside"),
         (["--multirun", "seeds=2", "seed=0,1"], "seeds: seed has several values already"),

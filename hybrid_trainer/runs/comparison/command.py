@@ -19,13 +19,17 @@ from hybrid_trainer.errors import RunDirError
 from hybrid_trainer.runs.atomic import write_text
 from hybrid_trainer.runs.comparison import diff, formats
 from hybrid_trainer.runs.comparison.comparing import DEFAULT_METRIC, SHOWN, Comparison, Wishes, compared
+from hybrid_trainer.runs.comparison.names import common_folder
 from hybrid_trainer.runs.comparison.reading import all_runs
-from hybrid_trainer.runs.comparison.table import render, render_differences
+from hybrid_trainer.runs.comparison.table import key_width, metric_width, render, render_differences
 from hybrid_trainer.runs.directory import RECORD
 
 _KEYS_SHOWN = 10
 _REPLICATES = ("seed", "data.split.fold")
 _STDOUT = "-"
+_KEYS_FIRST = 3  # before further metrics, where there is little room
+_BORDER = 3  # letters between two columns
+_BESIDE = 30  # of the columns that say which run it is, and how it ended
 
 
 def main(arguments: list[str]) -> int:
@@ -104,7 +108,10 @@ def _write(made: Comparison, options: argparse.Namespace) -> list[str]:
         if place == _STDOUT:
             sys.stdout.write(text)
         else:
-            write_text(Path(place), text)
+            try:
+                write_text(Path(place), text)
+            except OSError as error:
+                raise RunDirError(f"{place}: can't be written ({error.strerror})") from error
     if options.html is not None:
         from hybrid_trainer.runs.page import write_page  # scikit-learn takes a while
 
@@ -113,18 +120,40 @@ def _write(made: Comparison, options: argparse.Namespace) -> list[str]:
 
 
 def _show(made: Comparison, options: argparse.Namespace) -> None:
+    terminal = sys.stdout.isatty()
+    root = common_folder([str(row.runs[0].path) for row in made.rows]) if terminal else ""
     columns = made.keys if options.keys else made.keys[:_KEYS_SHOWN]
+    metrics = made.metrics
+    if terminal and not options.keys:
+        columns, metrics = _fitting(made, columns, shutil.get_terminal_size((200, 50)).columns)
     what = f"{len(made.shown)} {'configuration' if made.aside else 'run'}(s)"
     title = f"{what}, by {options.sort}" if options.sort else f"{what}, best {made.objectives[0]} first"
-    table = render(
-        made.shown, title=title, keys=columns, metrics=made.metrics, best=made.best, front=made.front
-    )  # fmt: skip
+    title += f"; below {root}" if root else ""
+    table = render(made.shown, title=title, keys=columns, metrics=metrics, best=made.best, front=made.front, root=root)
     tables = [table]
     if made.reference is not None:
-        tables.append(render_differences(made.differences, made.reference))
+        tables.append(render_differences(made.differences, made.reference, root))
     _print(tables)
-    notes = [*_notes_of_differences(made), *_notes(made, len(columns))]
+    notes = [*_notes_of_differences(made), *_notes(made, len(columns), len(metrics))]
     sys.stdout.write("".join(f"{line}\n" for line in notes))
+
+
+def _fitting(made: Comparison, keys: Sequence[str], width: int) -> tuple[list[str], list[str]]:
+    """The keys and metrics that have room on lines of so many letters; what was asked for has it in any case."""
+    widths = {("metric", name): metric_width(made.shown, name) for name in made.metrics}
+    widths |= {("key", key): key_width(made.shown, key) for key in keys}
+    asked = [("metric", name) for name in made.objectives]
+    wished = [("key", key) for key in keys[:_KEYS_FIRST]]
+    wished += [("metric", name) for name in made.metrics if name not in made.objectives]
+    wished += [("key", key) for key in keys[_KEYS_FIRST:]]
+    room = width - _BESIDE - sum(widths.get(one, 1) + _BORDER for one in asked)
+    fit = {*asked}
+    for one in wished:
+        room -= widths[one] + _BORDER
+        if room < 0:
+            break
+        fit.add(one)
+    return [key for key in keys if ("key", key) in fit], [name for name in made.metrics if ("metric", name) in fit]
 
 
 def _notes_of_differences(made: Comparison) -> list[str]:
@@ -136,7 +165,7 @@ def _notes_of_differences(made: Comparison) -> list[str]:
     return [f"intervals: paired bootstrap of the test times, in blocks of {lengths}"] if lengths else []
 
 
-def _notes(made: Comparison, columns: int) -> list[str]:
+def _notes(made: Comparison, columns: int, metrics: int) -> list[str]:
     """What the table doesn't say."""
     notes = []
     replicated = [key for key in _REPLICATES if key in made.keys]
@@ -150,6 +179,8 @@ def _notes(made: Comparison, columns: int) -> list[str]:
         notes.append(f"the best {len(made.shown)} of {len(made.rows)} {what}; --all shows the rest")
     if columns < len(made.keys):
         notes.append(f"{len(made.keys) - columns} more keys differ; --keys shows them")
+    if metrics < len(made.metrics):
+        notes.append(f"{len(made.metrics) - metrics} more metrics have no room here; --metric NAME asks for one")
     unranked = sum(row.complete and row.rank is None for row in made.rows) if made.aside else 0
     if unranked:
         notes.append(f"{unranked} configuration(s) have no rank: they lack seeds or folds that the others have")

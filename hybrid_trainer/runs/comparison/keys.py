@@ -23,10 +23,11 @@ def all_keys(configs: Iterable[Config]) -> dict[str, None]:
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """The config keys that don't have one value in all runs, paths and names aside."""
+    """The config keys that don't have one value in all runs, paths and names aside; those of complete runs first."""
     readable = [run.config for run in runs if run.config]
     complete = [run.config for run in runs if run.config and run.status == COMPLETE]
-    return varying(complete or readable)  # what only failed runs tried explains no result
+    explaining = varying(complete)
+    return explaining if len(complete) == len(readable) else [*dict.fromkeys([*explaining, *varying(readable)])]
 
 
 def varying(configs: Collection[Config]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from hybrid_trainer.errors import RunDirError, did_you_mean
@@ -32,3 +33,12 @@ def resolve(option: str, name: str, known: Collection[str]) -> str:
     if ends:
         raise RunDirError(f"{option}: '{name}' may be any of {', '.join(ends)}; write it in full")
     raise RunDirError(f"{option}: no run has '{name}'{did_you_mean(name, known)}")
+
+
+def common_folder(paths: list[str]) -> str:
+    """The deepest folder that holds all of several runs; none where some paths are absolute and some are not."""
+    try:
+        root = os.path.commonpath(paths)
+    except ValueError:
+        return ""
+    return os.path.dirname(root) if root in paths else root  # noqa: PTH120  # text in, text out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hybrid_trainer.runs.comparison.intervals import Difference
 
 _HEADLINES = ("macro_f1", "r2", "pinball", "mse")  # one of them for each kind of task
+_LEAST, _LONGEST = 12, 24  # letters of the column of runs, and of a key's, where there is no room
 _TESTS = ("test/", "baseline/")
 
 
@@ -50,32 +51,60 @@ def render(
     metrics: Sequence[str],
     best: Row | None,
     front: Collection[str] | None,
+    root: str = "",
 ) -> Table:
     """The table of runs.
 
     Args:
         metrics: its columns; the first one is what `best`, marked *, is the best by.
+        root: a folder that all rows lie in: names are told from there.
         front: names of the rows that no other is better than in all objectives; None where there is one objective.
     """
     table = Table(title=escape(title), title_justify="left")
     ranks, whys = any(row.rank is not None for row in rows), any(row.status != COMPLETE and row.reason for row in rows)
     whys = whys or any(not row.complete for row in rows)
-    for name in ("run", "status"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("run", overflow="fold", min_width=_LEAST)
+    table.add_column("status", no_wrap=True)
     for key in keys:
-        table.add_column(escape(key), overflow="fold")
-    for name in [*metrics, *(["rank"] if ranks else [])]:
-        table.add_column(escape(name), justify="right", overflow="fold")
+        table.add_column(escape(key), overflow="fold", min_width=key_width(rows, key))
+    for name in metrics:
+        table.add_column(escape(name), justify="right", overflow="fold", min_width=metric_width(rows, name))
+    if ranks:
+        table.add_column("rank", justify="right", no_wrap=True)
     for name in [*(["front"] if front is not None else []), *(["why"] if whys else [])]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        cells = [row.name, row.status, *(text(row.config[key]) if key in row.config else "" for key in keys)]
+        cells = [
+            told_from(root, row.name),
+            row.status,
+            *(short(row.config[key]) if key in row.config else "" for key in keys),
+        ]
         cells += [_number(row, name, starred=row is best and name == metrics[0]) for name in metrics]
         cells += [_rank(row)] if ranks else []
         cells += ["yes" if row.name in front else ""] if front is not None else []
         cells += [_why(row)] if whys else []
         table.add_row(*map(escape, cells))  # [16] is no markup
     return table
+
+
+def short(value: Any) -> str:
+    """A key's value in few letters; files have all digits."""
+    return f"{value:.6g}" if isinstance(value, float) else text(value)
+
+
+def key_width(rows: Sequence[Row], key: str) -> int:
+    """Letters that a key's column takes at least: no number is broken in two."""
+    return min(max((len(short(row.config[key])) for row in rows if key in row.config), default=1), _LONGEST)
+
+
+def metric_width(rows: Sequence[Row], name: str) -> int:
+    """The same of a metric."""
+    return max((len(_number(row, name, starred=False)) + 1 for row in rows), default=1)
+
+
+def told_from(root: str, name: str) -> str:
+    """A row's name as it is told below a folder."""
+    return name.removeprefix(f"{root}/") if root else name
 
 
 def _number(row: Row, name: str, *, starred: bool) -> str:
@@ -95,12 +124,12 @@ def _why(row: Row) -> str:
     return "" if row.status == COMPLETE or not row.reason else row.reason.splitlines()[0]
 
 
-def render_differences(found: Mapping[str, Mapping[str, Difference]], reference: Row) -> Table:
+def render_differences(found: Mapping[str, Mapping[str, Difference]], reference: Row, root: str = "") -> Table:
     """The differences to the best one; ≈ where the interval holds zero."""
-    title = f"difference to {reference.name} on the same test rows, 95 % interval; ≈ may be noise"
+    title = f"difference to {told_from(root, reference.name)} on the same test rows, 95 % interval; ≈ may be noise"
     table = Table(title=escape(title), title_justify="left")
     columns = dict.fromkeys(one.metric for tasks in found.values() for one in tasks.values() if one.metric)
-    table.add_column("run", no_wrap=True)
+    table.add_column("run", overflow="fold", min_width=_LEAST)
     for metric in columns:
         table.add_column(escape(metric), overflow="fold")
     unread = any("" in tasks for tasks in found.values())
@@ -110,7 +139,14 @@ def render_differences(found: Mapping[str, Mapping[str, Difference]], reference:
         by_metric = {one.metric: one for one in tasks.values()}
         cells = [_difference(by_metric[metric]) if metric in by_metric else "" for metric in columns]
         table.add_row(
-            *map(escape, [name, *cells, *([by_metric[""].why_not if "" in by_metric else ""] if unread else [])])
+            *map(
+                escape,
+                [
+                    told_from(root, name),
+                    *cells,
+                    *([by_metric[""].why_not if "" in by_metric else ""] if unread else []),
+                ],
+            )
         )
     return table
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hybrid_trainer.runs.comparison.keys import all_keys
+from hybrid_trainer.runs.comparison.names import common_folder
 from hybrid_trainer.runs.comparison.ordering import falling, sign
 from hybrid_trainer.runs.comparison.pareto import front
 from hybrid_trainer.runs.comparison.run import COMPLETE
@@ -38,7 +39,7 @@ def facts(
     complete = [number for number, row in enumerate(rows) if row.complete]
     known = [name for name in dict.fromkeys([metric, *objectives]) if name in names]
     headlines = headline_metrics(names, [metric])
-    root = _common_folder([str(row.runs[0].path) for row in rows])
+    root = common_folder([str(row.runs[0].path) for row in rows])
     return {
         "metric": metric,
         "objectives": objectives if len(objectives) > 1 else [],
@@ -105,12 +106,3 @@ def _front(rows: Sequence[Row], complete: list[int], objectives: Sequence[str]) 
     numbers = [n for n in complete if all(math.isfinite(rows[n].metrics.get(name, math.nan)) for name in objectives)]
     kept = front([[signs[name] * rows[number].metrics[name] for name in objectives] for number in numbers])
     return [number for number, on_front in zip(numbers, kept, strict=True) if on_front]
-
-
-def _common_folder(paths: list[str]) -> str:
-    """The deepest folder that holds all of several runs; none where some paths are absolute and some are not."""
-    try:
-        root = os.path.commonpath(paths)
-    except ValueError:
-        return ""
-    return os.path.dirname(root) if root in paths else root  # noqa: PTH120  # text in, text out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,16 +73,32 @@ def test_keys_of_different_options_are_not_compared_but_their_names_are(capsys: 
     assert "no best run is marked: data.name, data.path, data.clip, data.timestamp differ, so one" in text
 
 
-def test_keys_that_only_failed_runs_tried_are_left_out_and_many_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_that_only_failed_runs_tried_come_last_and_many_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
     keys = {f"k{number}": 0 for number in range(12)}
     write_run("outputs/a", config={"training": keys})
     write_run("outputs/b", config={"training": dict.fromkeys(keys, 1)})
     write_run("outputs/c", status="failed", config={"training": keys, "seed": 9})
     rows, text = table(capsys, "outputs")
     assert rows[0][2:] == [*[f"training.k{number}" for number in range(10)], "valid/loss", "why"]
-    assert "2 more keys differ; --keys shows them" in text
+    assert "3 more keys differ; --keys shows them" in text
     rows, _ = table(capsys, "outputs", "--keys")
-    assert rows[0][2:-2] == [f"training.k{number}" for number in range(12)]
+    assert rows[0][2:-2] == [*[f"training.k{number}" for number in range(12)], "seed"]
+
+
+def test_on_a_narrow_terminal_no_number_is_broken_and_what_has_no_room_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0, 1):
+        keys = {"learning_rate": 0.001234 * (number + 1), "weight_decay": 0.123456 * (number + 1)}
+        write_run(f"multirun/2026-11-27/04-33-10-077b02/{number}-seed={number}", config={"training": keys})
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "52")
+    assert command.main(["multirun"]) == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert "multirun/2026-11-27/04-33-10-077b02" in text
+    assert text.count("0-seed=0") == text.count("0.001234") == text.count("0.002468") == 1
+    assert text.count("1.0000") == 2 and "0.123456" not in text
+    assert "1 more keys differ; --keys shows them" in text
 
 
 def test_a_key_that_only_some_runs_have_differs_and_is_empty_in_the_others(capsys: pytest.CaptureFixture[str]) -> None:
