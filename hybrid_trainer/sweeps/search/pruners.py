@@ -14,6 +14,7 @@ from hybrid_trainer.errors import ConfigError, did_you_mean
 from hybrid_trainer.sweeps.search.samplers import options_of
 
 _PATIENCE = 3  # epochs without improvement before the median is asked
+_FIRST_PART = 6  # of the epochs: the first ones tell little of the last, a run that begins slowly may end best
 _HERE = "hydra.sweeper.pruner.options"
 
 
@@ -34,7 +35,8 @@ def make_pruner(config: PrunerConfig, epochs: int) -> pruners.BasePruner:
     if config.name == "median":
         return _made(pruners.MedianPruner, "median", options)
     if config.name == "hyperband":
-        return _made(pruners.HyperbandPruner, "hyperband", {"max_resource": epochs, **options})
+        sure = {"min_resource": max(1, epochs // _FIRST_PART), "max_resource": epochs}
+        return _made(pruners.HyperbandPruner, "hyperband", {**sure, **options})
     own: dict[str, Any] = {name: options.pop(name) for name in ("patience", "min_delta") if name in options}
     median = _made(pruners.MedianPruner, "patient", options, further=("patience", "min_delta"))
     return _made(pruners.PatientPruner, "patient", {"patience": _PATIENCE, **own, "wrapped_pruner": median})
