@@ -9,7 +9,6 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from hybrid_trainer.config import messages
 from hybrid_trainer.config.compose import compose_here, to_config
 from hybrid_trainer.config.machine_profile import Profile
 from hybrid_trainer.config.schema import OPTIONS, Config
@@ -66,24 +65,34 @@ def _group(override: Override) -> str:
     return str(override.key_or_group).partition("@")[0].partition("/")[0]
 
 
-def _parsed(overrides: list[str]) -> list[Override]:
+def parsed(words: list[str]) -> list[Override]:
+    """The words of a command line as Hydra reads them.
+
+    Raises:
+        ConfigError: one is no override, or asks for options of what is no group.
+    """
+    return list(map(_parsed, words))
+
+
+def _parsed(word: str) -> Override:
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        for override in parsed:
-            if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
-                list(override.sweep_string_iterator())
+        (override,) = OverridesParser.create().parse_overrides([word])
+        if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
+            list(override.sweep_string_iterator())
     except (HydraException, ValueError, TypeError) as error:
-        raise messages.explain(error) from error
-    for override in parsed:
-        if isinstance(override.value(), Glob) and _group(override) not in (*OPTIONS, "experiment"):
-            raise ConfigError(f"{override.key_or_group}: glob() picks options of a group; write the values themselves")
-    return parsed
+        quoted = "and quote a value with spaces or commas: \"key='a, b'\""
+        raise ConfigError(
+            f"{word}: not an override; write key=value, a sweep as key=a,b or key=range(0,3), {quoted}"
+        ) from error
+    if isinstance(override.value(), Glob) and _group(override) not in (*OPTIONS, "experiment"):
+        raise ConfigError(f"{override.key_or_group}: glob() picks options of a group; write the values themselves")
+    return override
 
 
 def points(overrides: list[str]) -> list[list[str]]:
     """The first value of every dimension together, then each further value of one dimension at a time."""
     values = []
-    for text, override in zip(overrides, _parsed(overrides), strict=True):
+    for text, override in zip(overrides, parsed(overrides), strict=True):
         if override.is_discrete_sweep() and not isinstance(override.value(), Glob):
             key = text.partition("=")[0]
             values.append([f"{key}={value}" for value in override.sweep_string_iterator()])

@@ -27,7 +27,7 @@ from hybrid_trainer.errors import ConfigError, UserError
 from hybrid_trainer.ranks import of_process
 from hybrid_trainer.runs.ledger import RESULTS, Entry
 from hybrid_trainer.sweeps.board import counted, told
-from hybrid_trainer.sweeps.checking import Checked, checked
+from hybrid_trainer.sweeps.checking import Checked, checked, parsed
 from hybrid_trainer.sweeps.folder import Sweep, created
 from hybrid_trainer.sweeps.freezing import freeze
 from hybrid_trainer.sweeps.job import Job
@@ -190,9 +190,9 @@ def _grid(sweep: Sweep, hands: _Hands) -> None:
     hydra = hands.config.hydra
     words = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
     words += [str(word) for word in hydra.overrides.task]
-    parsed = OverridesParser.create(config_loader=hands.context.config_loader).parse_overrides(words)
-    (batch,) = BasicSweeper.split_arguments(parsed, None)
-    orders = [JobOrder(number, list(overrides)) for number, overrides in enumerate(batch)]
+    overrides = OverridesParser.create(config_loader=hands.context.config_loader).parse_overrides(words)
+    (batch,) = BasicSweeper.split_arguments(overrides, None)
+    orders = [JobOrder(number, list(each)) for number, each in enumerate(batch)]
     if not orders:
         raise ConfigError("--multirun: no job: a glob() matches nothing")
     enter(sweep, orders)
@@ -221,7 +221,7 @@ def _sum_up(sweep: Sweep) -> None:
 
 
 def _parsed(words: list[str]) -> list[tuple[str, Override]]:
-    return list(zip(words, OverridesParser.create().parse_overrides(words), strict=True))
+    return list(zip(words, parsed(words), strict=True))
 
 
 def _places(word: str) -> list[str]:
